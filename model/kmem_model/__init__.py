@@ -1,0 +1,1 @@
+"""One legal implementation: a small kernel's allocators over real bytes."""

@@ -1,0 +1,1 @@
+"""The oracle: generate calls, run them on a target, judge the history."""

@@ -1,0 +1,1 @@
+"""How we know: proofs about the functions that run."""

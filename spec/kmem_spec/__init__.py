@@ -1,0 +1,1 @@
+"""What must hold: the rules of Linux's page, slab and vmalloc allocators."""

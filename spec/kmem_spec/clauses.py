@@ -1,0 +1,82 @@
+"""The registry of clauses: each rule with its id, its sentence, its source and its predicate.
+
+An id is a mnemonic, is never reused, and stands unchanged in messages, obligations, tests, mutants and
+chapters. A clause of a call's *outcome* is judged on (asked, got), see `calls`; a clause of an
+allocator's *state* on the state and points of it, see `zone`; some clauses (a crash, a leak) are found
+by the judge or the campaign themselves and have no predicate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, ParamSpec
+
+P = ParamSpec("P")
+Who = Literal["allocator", "caller"]
+Kind = Literal["outcome", "state", "history"]
+CONTRACT: Final = "contract"  # the promise that every profile makes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clause:
+    """One rule.
+
+    `promises` names the promises, any of which puts the clause in force (a profile lists those that it
+    makes). `applies` is the premise and `holds` the rule, both on the same arguments; `witness` are
+    arguments for which both are true, `broken` some for which only the premise is.
+    """
+
+    id: str
+    sentence: str
+    source: str
+    who: Who = "allocator"
+    kind: Kind = "outcome"
+    promises: frozenset[str] = frozenset({CONTRACT})
+    applies: Callable[..., bool] = lambda *_: True
+    holds: Callable[..., bool] = lambda *_: True
+    witness: tuple[object, ...] = ()
+    broken: tuple[object, ...] = ()
+
+
+CLAUSES: Final[dict[str, Clause]] = {}
+
+
+def register(clause: Clause) -> Clause:
+    """Add a clause; its id must be new."""
+    if clause.id in CLAUSES:
+        raise ValueError(f"clause {clause.id} is declared twice")
+    CLAUSES[clause.id] = clause
+    return clause
+
+
+def clause(
+    identifier: str,
+    sentence: str,
+    *,
+    source: str,
+    witness: tuple[object, ...],
+    broken: tuple[object, ...],
+    applies: Callable[..., bool] = lambda *_: True,
+    kind: Kind = "outcome",
+    promises: tuple[str, ...] = (CONTRACT,),
+) -> Callable[[Callable[P, bool]], Callable[P, bool]]:
+    """Declare the decorated predicate as the rule of a clause; its name is true when it returns True."""
+
+    def declare(holds: Callable[P, bool]) -> Callable[P, bool]:
+        register(
+            Clause(
+                id=identifier,
+                sentence=sentence,
+                source=source,
+                kind=kind,
+                promises=frozenset(promises),
+                applies=applies,
+                holds=holds,
+                witness=witness,
+                broken=broken,
+            )
+        )
+        return holds
+
+    return declare

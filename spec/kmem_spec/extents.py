@@ -1,0 +1,191 @@
+"""Extents of memory, and the table of live ones with its rule: no two share a byte.
+
+`Spans` states the guard as the rule reads, over every live extent; that form is proved. `IndexedSpans`
+is its twin for long histories: the same answers from a bitmap of the words of each page, and of the
+pages of each chunk. The two are compared exhaustively on a small memory, and at random on a large one,
+in tests/cover/test_extents.py.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from kmem_spec.table import DictTable, Table
+from kmem_spec.units import PAGE_SHIFT, PAGE_SIZE
+
+WORD: Final = 8  # bytes
+CHUNK_SHIFT: Final = 10  # pages to a chunk, log2
+IN_CHUNK: Final = (1 << CHUNK_SHIFT) - 1
+IN_PAGE: Final = PAGE_SIZE - 1
+PAGE_WORDS: Final = PAGE_SIZE // WORD
+ONES: Final = [(1 << words) - 1 for words in range(PAGE_WORDS + 1)]  # masks of the first words
+
+
+def disjoint(start: int, length: int, other: int, other_length: int) -> bool:
+    """Say whether two extents of positive length share no byte."""
+    return (start + length <= other) | (other + other_length <= start)
+
+
+class SpanTable(Table[int], Protocol):
+    """A table of extents, start to length in bytes, that knows what is apart from all of them."""
+
+    def apart(self, start: int, length: int) -> bool:
+        """Say whether the extent shares no byte with any in the table."""
+
+
+class Spans(DictTable[int]):
+    """The guard as the rule reads."""
+
+    __slots__ = ()
+
+    def apart(self, start: int, length: int) -> bool:
+        """Say whether the extent shares no byte with any in the table."""
+        return self.every(lambda other, other_length: disjoint(start, length, other, other_length))
+
+
+class IndexedSpans(Spans):
+    """The same table with the same answers, in time that does not grow with it.
+
+    Words are exact as long as extents start on words: then two of them share a byte if and only if
+    they share a word. The rare others go to `odd`, a plain table that is asked as well.
+
+    `words_of` has a bit for each word of a page that belongs to an extent not covering the whole page;
+    `parts_of` a bit for each page of a chunk that has such words; `pages_of` a bit for each page of a
+    chunk that lies whole within one extent.
+    """
+
+    __slots__ = ("odd", "pages_of", "parts_of", "words_of")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words_of: dict[int, int] = {}
+        self.parts_of: dict[int, int] = {}
+        self.pages_of: dict[int, int] = {}
+        self.odd = Spans()
+
+    def apart(self, start: int, length: int) -> bool:
+        """Say whether the extent shares no byte with any in the table."""
+        offset = start & IN_PAGE
+        if start & 7 or self.odd:
+            return super().apart(start, length)
+        page = start >> PAGE_SHIFT
+        if offset + length <= PAGE_SIZE:
+            used = self.words_of.get(page)
+            if used is not None:
+                return not (used >> (offset >> 3)) & ONES[(length + 7) >> 3]
+            whole = self.pages_of.get(page >> CHUNK_SHIFT)
+            return whole is None or not (whole >> (page & IN_CHUNK)) & 1
+        return self._apart_over_pages(start, length)
+
+    def put(self, key: int, value: int) -> None:
+        """Add the extent of `value` bytes at `key`, apart from all others."""
+        self[key] = value
+        offset = key & IN_PAGE
+        if key & 7:
+            self.odd[key] = value
+        elif offset + value < PAGE_SIZE:
+            page = key >> PAGE_SHIFT
+            mask = ONES[(value + 7) >> 3] << (offset >> 3)
+            used = self.words_of.get(page)
+            if used is None:
+                self._begin_part(page, mask)
+            else:
+                self.words_of[page] = used | mask
+        else:
+            self._put_over_pages(key, value)
+
+    def drop(self, key: int) -> None:
+        """Remove the extent at `key`."""
+        value = self.pop(key)
+        offset = key & IN_PAGE
+        if key & 7:
+            del self.odd[key]
+        elif offset + value < PAGE_SIZE:
+            page = key >> PAGE_SHIFT
+            left = self.words_of[page] ^ (ONES[(value + 7) >> 3] << (offset >> 3))
+            if left:
+                self.words_of[page] = left
+            else:
+                self._end_part(page)
+        else:
+            self._drop_over_pages(key, value)
+
+    def _apart_over_pages(self, start: int, length: int) -> bool:
+        """Answer for an extent that touches more than one page."""
+        for page, mask in _parts(start, length):
+            whole = self.pages_of.get(page >> CHUNK_SHIFT, 0)
+            if self.words_of.get(page, 0) & mask or (whole >> (page & IN_CHUNK)) & 1:
+                return False
+        return not any(
+            (self.pages_of.get(chunk, 0) | self.parts_of.get(chunk, 0)) & mask
+            for chunk, mask in _chunks(start, length)
+        )
+
+    def _put_over_pages(self, start: int, length: int) -> None:
+        """Add an extent that covers a whole page or touches more than one."""
+        for page, mask in _parts(start, length):
+            used = self.words_of.get(page)
+            if used is None:
+                self._begin_part(page, mask)
+            else:
+                self.words_of[page] = used | mask
+        for chunk, mask in _chunks(start, length):
+            self.pages_of[chunk] = self.pages_of.get(chunk, 0) | mask
+
+    def _drop_over_pages(self, start: int, length: int) -> None:
+        """Remove an extent that covers a whole page or touches more than one."""
+        for page, mask in _parts(start, length):
+            left = self.words_of[page] ^ mask
+            if left:
+                self.words_of[page] = left
+            else:
+                self._end_part(page)
+        for chunk, mask in _chunks(start, length):
+            _clear(self.pages_of, chunk, mask)
+
+    def _begin_part(self, page: int, mask: int) -> None:
+        """Set the first words of `page`."""
+        self.words_of[page] = mask
+        chunk = page >> CHUNK_SHIFT
+        self.parts_of[chunk] = self.parts_of.get(chunk, 0) | (1 << (page & IN_CHUNK))
+
+    def _end_part(self, page: int) -> None:
+        """Clear the last words of `page`."""
+        del self.words_of[page]
+        _clear(self.parts_of, page >> CHUNK_SHIFT, 1 << (page & IN_CHUNK))
+
+
+def _clear(bits: dict[int, int], key: int, mask: int) -> None:
+    """Clear bits that are set, and forget the key when none is left."""
+    left = bits[key] ^ mask
+    if left:
+        bits[key] = left
+    else:
+        del bits[key]
+
+
+def _parts(start: int, length: int) -> list[tuple[int, int]]:
+    """Return the pages that the extent covers in part, each with the mask of its words."""
+    end = start + length
+    head, tail = (start & IN_PAGE) // WORD, (end & IN_PAGE) + WORD - 1 >> 3
+    first, last = start >> PAGE_SHIFT, (end - 1) >> PAGE_SHIFT
+    if first == last:  # ends on the last byte, or in the last word, of its page
+        words = (length + WORD - 1) // WORD
+        return [(first, ONES[words] << head)] if length < PAGE_SIZE else []
+    parts = []
+    if head:
+        parts.append((first, ONES[PAGE_WORDS - head] << head))
+    if tail:
+        parts.append((last, ONES[tail]))
+    return parts
+
+
+def _chunks(start: int, length: int) -> list[tuple[int, int]]:
+    """Return the chunks with whole pages of the extent, each with the mask of those pages."""
+    first, end = (start + IN_PAGE) >> PAGE_SHIFT, (start + length) >> PAGE_SHIFT
+    chunks = []
+    while first < end:
+        stop = min(end, ((first >> CHUNK_SHIFT) + 1) << CHUNK_SHIFT)
+        chunks.append((first >> CHUNK_SHIFT, ((1 << (stop - first)) - 1) << (first & IN_CHUNK)))
+        first = stop
+    return chunks

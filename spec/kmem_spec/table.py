@@ -1,0 +1,65 @@
+"""Tables, the only mutable state, and `Refused`, the only way a step says no.
+
+A *step* checks its guard, raises `Refused` before any change, then changes tables. The same step
+runs on a `DictTable` in the field and on unbounded arrays in a proof, so it may use nothing of a
+table but what `Table` has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+V = TypeVar("V")
+
+
+class Refused(Exception):
+    """A step's guard failed: nothing was changed, and `clause` is the rule that it would break."""
+
+    def __init__(self, clause: str) -> None:
+        super().__init__(clause)
+        self.clause = clause
+
+
+def require(condition: bool, clause: str) -> None:
+    """Refuse under `clause` unless `condition` holds."""
+    if not condition:
+        raise Refused(clause)
+
+
+class Table(Protocol[V]):
+    """A finite map from integers to values."""
+
+    def get(self, key: int, default: V) -> V:
+        """Return the value at `key`, or `default`."""
+
+    def put(self, key: int, value: V) -> None:
+        """Set the value at `key`."""
+
+    def drop(self, key: int) -> None:
+        """Remove `key`, which is present."""
+
+    def every(self, holds: Callable[[int, V], bool]) -> bool:
+        """Say whether `holds` is true of each key with its value."""
+
+
+class DictTable(dict[int, V]):
+    """A `Table` for running code.
+
+    `get` is the dict's own; `put` and `drop` are methods of their own so that steps read the same
+    under both kinds of table.
+    """
+
+    __slots__ = ()
+
+    def put(self, key: int, value: V) -> None:
+        """Set the value at `key`."""
+        self[key] = value
+
+    def drop(self, key: int) -> None:
+        """Remove `key`, which is present."""
+        del self[key]
+
+    def every(self, holds: Callable[[int, V], bool]) -> bool:
+        """Say whether `holds` is true of each key with its value."""
+        return all(holds(key, value) for key, value in self.items())
