@@ -15,6 +15,7 @@ from typing import Final, Literal, ParamSpec
 P = ParamSpec("P")
 Who = Literal["allocator", "caller"]
 Kind = Literal["outcome", "state", "history"]
+Results = Literal["any", "null", "object"]
 CONTRACT: Final = "contract"  # the promise that every profile makes
 
 
@@ -23,8 +24,9 @@ class Clause:
     """One rule.
 
     `promises` names the promises, any of which puts the clause in force (a profile lists those that it
-    makes). `applies` is the premise and `holds` the rule, both on the same arguments; `witness` are
-    arguments for which both are true, `broken` some for which only the premise is.
+    makes). `on` says which results an outcome's clause speaks of. `applies` is the premise, of what was
+    asked alone, and `holds` the rule; `witness` are arguments that satisfy both, `broken` some that
+    satisfy only the premise.
     """
 
     id: str
@@ -32,6 +34,7 @@ class Clause:
     source: str
     who: Who = "allocator"
     kind: Kind = "outcome"
+    on: Results = "any"
     promises: frozenset[str] = frozenset({CONTRACT})
     applies: Callable[..., bool] = lambda *_: True
     holds: Callable[..., bool] = lambda *_: True
@@ -59,6 +62,7 @@ def clause(
     broken: tuple[object, ...],
     applies: Callable[..., bool] = lambda *_: True,
     kind: Kind = "outcome",
+    on: Results = "any",
     promises: tuple[str, ...] = (CONTRACT,),
 ) -> Callable[[Callable[P, bool]], Callable[P, bool]]:
     """Declare the decorated predicate as the rule of a clause; its name is true when it returns True."""
@@ -70,6 +74,7 @@ def clause(
                 sentence=sentence,
                 source=source,
                 kind=kind,
+                on=on,
                 promises=frozenset(promises),
                 applies=applies,
                 holds=holds,

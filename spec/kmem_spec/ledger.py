@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from kmem_spec.extents import SpanTable
-from kmem_spec.table import Table, require
+from kmem_spec.table import Refused, Table
 
 R = TypeVar("R")
 
@@ -28,8 +28,10 @@ class Ledger(Generic[R]):
         Units    start an address, length in bytes
         Needs    length > 0, no byte shared with a live extent
         """
-        require(length > 0, "MEM-USABLE")
-        require(self.spans.apart(start, length), "MEM-APART")
+        if not length > 0:
+            raise Refused("MEM-USABLE")
+        if not self.spans.apart(start, length):
+            raise Refused("MEM-APART")
         self.spans.put(start, length)
         self.records.put(start, record)
 
@@ -39,6 +41,7 @@ class Ledger(Generic[R]):
         Clause   CALLER-FREE
         Needs    `start` is the start of a live extent, not a place inside it
         """
-        require(self.spans.get(start, 0) > 0, "CALLER-FREE")
+        if not self.spans.get(start, 0) > 0:
+            raise Refused("CALLER-FREE")
         self.spans.drop(start)
         self.records.drop(start)

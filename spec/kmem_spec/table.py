@@ -44,21 +44,12 @@ class Table(Protocol[V]):
 
 
 class DictTable(dict[int, V]):
-    """A `Table` for running code.
-
-    `get` is the dict's own; `put` and `drop` are methods of their own so that steps read the same
-    under both kinds of table.
-    """
+    """A `Table` for running code: put and drop are the dict's own operations under the steps' names."""
 
     __slots__ = ()
 
-    def put(self, key: int, value: V) -> None:
-        """Set the value at `key`."""
-        self[key] = value
-
-    def drop(self, key: int) -> None:
-        """Remove `key`, which is present."""
-        del self[key]
+    put = dict.__setitem__
+    drop = dict.__delitem__
 
     def every(self, holds: Callable[[int, V], bool]) -> bool:
         """Say whether `holds` is true of each key with its value."""

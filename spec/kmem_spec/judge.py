@@ -1,0 +1,342 @@
+"""The judge: reads a history event by event, admits each or names the clause that it breaks.
+
+It accepts every legal outcome: any address, any order of reuse, any size that holds the request. Its
+memory of what is live changes only through the steps of `Ledger`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from kmem_spec import caller, gfp, mem, page, slab
+from kmem_spec.calls import APIS, Answer, Api, Asked, Call, Event, Lost, Role
+from kmem_spec.clauses import CLAUSES, Clause
+from kmem_spec.expect import expect, resized
+from kmem_spec.extents import IndexedSpans, disjoint
+from kmem_spec.finding import Finding, describe, show, show_span
+from kmem_spec.ledger import Ledger
+from kmem_spec.profile import Profile
+from kmem_spec.table import DictTable, Refused
+from kmem_spec.units import ZERO_SIZE_PTR
+
+CHAPTERS: Final = (caller, mem, page, slab)  # importing a chapter registers its clauses
+PLANS_KEPT: Final = 1 << 16
+NO_OP: Final = {"kfree": "SLAB-FREE-NULL", "free_pages": "PAGE-FREE-NULL"}
+
+
+class Live(NamedTuple):
+    """The record of a live allocation.
+
+    birth    index of the event that made it
+    seen     usable bytes that were observed, -1 if none were
+    high     largest size in bytes that it was ever asked to have
+    zeroed   whether every call for it so far asked for zeroes
+    """
+
+    asked: Asked
+    birth: int
+    seen: int
+    high: int
+    zeroed: bool
+
+
+Rule = tuple[Callable[[Asked, Answer], bool], Clause]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one shape of call asks for, the rules for each result, and how often each came."""
+
+    asked: Asked
+    on_null: tuple[Rule, ...]
+    on_object: tuple[Rule, ...]
+    legal: bool
+    served: bool
+    nulls: int = 0
+    objects: int = 0
+
+
+class Judge:
+    """Judge one history under one profile."""
+
+    def __init__(
+        self, profile: Profile, *, waived: frozenset[str] = frozenset(), looked: bool = False
+    ) -> None:
+        """Start with no live allocation.
+
+        `waived` names clauses that are not judged; `looked` says that the driver compares an object's
+        contents before each free, and would have sent a "check" had they changed.
+        """
+        self.profile = profile
+        self.events = 0
+        self._looked = looked
+        self._clauses = tuple(c for c in profile.clauses() if c.id not in waived)
+        self._in_force = {c.id for c in self._clauses}
+        self._outcomes = tuple(c for c in self._clauses if c.kind == "outcome" and c.id != "MEM-KEEP")
+        self._counts: Counter[str] = Counter()
+        self._accepted = 0
+        self._freed = 0
+        self._plans: dict[str, dict[tuple[int, ...], Plan]] = {name: {} for name in APIS}
+        rules: dict[Role, Callable[[Call, Answer], Finding | None]] = {
+            "allocate": self._allocate,
+            "resize": self._resize,
+            "free": self._free,
+            "measure": self._measure,
+            "look": self._look,
+        }
+        self._rules = {api.name: rules[api.role] for api in APIS.values()}
+        self.start_over()
+
+    def start_over(self) -> None:
+        """Forget what is live, as after the target was reset."""
+        self.spans = IndexedSpans()
+        self.records: DictTable[Live] = DictTable()
+        self.ledger: Ledger[Live] = Ledger(self.spans, self.records)
+        self._died: dict[int, int] = {}
+        self._ignored: set[int] = set()
+
+    def admit(self, event: Event) -> Finding | None:
+        """Take the next event: change the ledger if it is legal, else say which clause it breaks.
+
+        Gives    None, or a finding; the object of a finding is not judged any further
+        """
+        call, answer = event
+        if self._ignored and call.args[0] in self._ignored and APIS[call.api].role != "allocate":
+            self._ignored.discard(call.args[0])
+            finding = None
+        else:
+            finding = self._rules[call.api](call, answer)
+        self.events += 1
+        return finding
+
+    def lose(self, lost: Lost) -> Finding | None:
+        """Take a call that did not return: a violation if the call was legal."""
+        call = lost.call
+        api = APIS[call.api]
+        clause = "MEM-RETURNS"
+        finding = self._wrong_mask(call)
+        if api.role != "allocate" and call.args[0] <= ZERO_SIZE_PTR:
+            clause = NO_OP.get(api.name, clause)
+        elif api.role != "allocate":
+            finding = finding or self._wrong_pointer(api, call)
+        if finding is None and clause in self._in_force:
+            finding = self._finding(clause, f"{show(call)} {lost.how}")
+        self.events += 1
+        return finding
+
+    def leaks(self) -> list[Finding]:
+        """Return a finding for each allocation that is live at the end of the history."""
+        return [
+            self._finding("CALLER-LEAK", f"{show_span(start, live.asked.size)} are never freed", live.birth)
+            for start, live in self.records.items()
+        ]
+
+    def counts(self) -> dict[str, int]:
+        """Return how often each clause in force was judged."""
+        total = Counter(self._counts)
+        total["MEM-RETURNS"] += self.events
+        total["MEM-APART"] += self._accepted
+        total["MEM-KEEP"] += self._freed if self._looked else 0
+        for plans in self._plans.values():
+            for plan in plans.values():
+                _add(total, plan)
+        return {clause.id: total[clause.id] for clause in self._clauses}
+
+    def _allocate(self, call: Call, answer: Answer) -> Finding | None:
+        """Judge a call that makes an object."""
+        plans = self._plans[call.api]
+        plan = plans.get(call.args)
+        if plan is None:
+            plan = self._plan(call)
+            if len(plans) >= PLANS_KEPT:
+                for old in plans.values():
+                    _add(self._counts, old)
+                plans.clear()
+            plans[call.args] = plan
+        asked = plan.asked
+        if not plan.legal:
+            return self._wrong_mask(call)
+        if answer.result == 0:
+            plan.nulls += 1
+            rules = plan.on_null
+        else:
+            plan.objects += 1
+            rules = plan.on_object
+        for holds, clause in rules:
+            if not holds(asked, answer):
+                return self._broken(clause, call, asked, answer)
+        if answer.result == 0 or not plan.served:
+            return None
+        return self._accept(call, answer, asked, asked.size, asked.zero_to > 0)
+
+    def _resize(self, call: Call, answer: Answer) -> Finding | None:
+        """Judge a krealloc."""
+        start, size, mask = call.args
+        if 0 <= start <= ZERO_SIZE_PTR:
+            return self._allocate(Call(call.api, (0, size, mask)), answer)
+        finding = self._wrong_pointer(APIS[call.api], call) or self._wrong_mask(call)
+        if finding is not None:
+            return finding
+        old = self.records[start]
+        # Linux clears the tail also when an object shrinks, so there zeroes are due from the size last
+        # asked for; the documentation alone promises them for bytes that no owner has had.
+        strict = "size-classes" in self.profile.promises
+        asked = resized(
+            expect(call, self.profile),
+            keep=min(old.asked.size, size) if size else old.asked.size,
+            zero_from=old.asked.size if strict else old.high,
+            zeroed=old.zeroed,
+            stays=answer.result == start,
+        )
+        null = answer.result == 0
+        for clause in self._outcomes:
+            if clause.on != ("object" if null else "null") and clause.applies(asked):
+                self._counts[clause.id] += 1
+                if not clause.holds(asked, answer):
+                    self._end(start)
+                    return self._broken(clause, call, asked, answer, old.birth)
+        if null:
+            return None
+        self._end(start)
+        if not mem.is_served(asked):
+            return None
+        return self._accept(call, answer, asked, max(old.high, size), old.zeroed and asked.zero_to > 0)
+
+    def _free(self, call: Call, answer: Answer) -> Finding | None:
+        """Judge a call that gives an object back."""
+        start = call.args[0]
+        api = APIS[call.api]
+        if start == 0 or (0 < start <= ZERO_SIZE_PTR and call.api == "kfree"):
+            self._counts[NO_OP[call.api]] += 1
+            return None
+        live = self.records.get(start)
+        if (
+            live is None
+            or live.asked.family != api.family
+            or (call.api == "free_pages" and call.args[1] != live.asked.order)
+        ):
+            return self._wrong_pointer(api, call)
+        self._freed += 1
+        self._end(start)
+        return None
+
+    def _measure(self, call: Call, answer: Answer) -> Finding | None:
+        """Judge a ksize."""
+        start = call.args[0]
+        empty = 0 <= start <= ZERO_SIZE_PTR
+        finding = None if empty else self._wrong_pointer(APIS[call.api], call)
+        clause = CLAUSES["SLAB-KSIZE"]
+        if finding is not None or clause.id not in self._in_force:
+            return finding
+        self._counts[clause.id] += 1
+        live = None if empty else self.records[start]
+        size, seen, others = (0, -1, ()) if live is None else (live.asked.size, live.seen, (live.birth,))
+        asked = mem.SAMPLE._replace(api=call.api, size=size, slot=max(seen, 0))
+        return None if clause.holds(asked, answer) else self._broken(clause, call, asked, answer, *others)
+
+    def _look(self, call: Call, answer: Answer) -> Finding | None:
+        """Judge what a driver saw when it compared an object with what it had written there."""
+        start = call.args[0]
+        live = self.records.get(start)
+        if live is None or "MEM-KEEP" not in self._in_force:
+            return None
+        self._counts["MEM-KEEP"] += 1
+        clause = CLAUSES["MEM-KEEP"]
+        if clause.holds(live.asked, answer):
+            return None
+        self._end(start)
+        self._ignored.add(start)
+        return self._broken(clause, call, live.asked, answer, live.birth)
+
+    def _accept(self, call: Call, answer: Answer, asked: Asked, high: int, zeroed: bool) -> Finding | None:
+        """Enter a new object into the ledger."""
+        start = answer.result
+        length = max(answer.usable, asked.size)
+        live = Live(asked, self.events, answer.usable, high, zeroed)
+        try:
+            self.ledger.accept(start, length, live)
+        except Refused as refused:
+            return self._overlap(call, start, length, refused.clause)
+        self._accepted += 1
+        return None
+
+    def _overlap(self, call: Call, start: int, length: int, clause: str) -> Finding | None:
+        """Make the finding for an object that shares bytes with live ones; none of them is judged further."""
+        others = [
+            (other, extent)
+            for other, extent in self.spans.items()
+            if not disjoint(start, length, other, extent)
+        ]
+        births = [self.records[other].birth for other, _ in others]
+        shown = "; ".join(
+            f"{show_span(other, extent)} from {self.records[other].asked.api}" for other, extent in others[:3]
+        )
+        for other, _ in others:
+            self._end(other)
+            self._ignored.add(other)
+        self._ignored.add(start)
+        if clause not in self._in_force:
+            return None
+        text = f"{show(call)} gave {show_span(start, length)}, which shares bytes with the live {shown}"
+        return self._finding(clause, text, *births)
+
+    def _plan(self, call: Call) -> Plan:
+        """Work out what a shape of call asks for."""
+        asked = expect(call, self.profile)
+        clauses = [clause for clause in self._outcomes if clause.applies(asked)]
+        return Plan(
+            asked,
+            tuple((clause.holds, clause) for clause in clauses if clause.on != "object"),
+            tuple((clause.holds, clause) for clause in clauses if clause.on != "null"),
+            gfp.mask_is_legal(asked.gfp),
+            mem.is_served(asked),
+        )
+
+    def _wrong_mask(self, call: Call) -> Finding | None:
+        """Return the caller's error if the call's mask is illegal."""
+        if gfp.mask_is_legal(expect(call, self.profile).gfp) or "CALLER-GFP" not in self._in_force:
+            return None
+        return self._finding("CALLER-GFP", f"{show(call)} has an illegal mask")
+
+    def _wrong_pointer(self, api: Api, call: Call) -> Finding | None:
+        """Return the caller's error if the call's pointer is no live object of the call's family."""
+        start = call.args[0]
+        live = self.records.get(start)
+        if live is None:
+            death = self._died.get(start)
+            if death is not None and api.role == "free":
+                return self._finding("CALLER-DOUBLE-FREE", f"{show(call)}: freed before", death)
+            text = f"{show(call)}: no live allocation starts there"
+            return self._finding("CALLER-FREE", text, *(() if death is None else (death,)))
+        if live.asked.family != api.family and api.family != "driver":
+            return self._finding("CALLER-FAMILY", f"{show(call)}: it came from {live.asked.api}", live.birth)
+        if api.name == "free_pages" and call.args[1] != live.asked.order:
+            text = f"{show(call)}: it was allocated with order {live.asked.order}"
+            return self._finding("CALLER-ORDER", text, live.birth)
+        return None
+
+    def _broken(self, clause: Clause, call: Call, asked: Asked, answer: Answer, *others: int) -> Finding:
+        """Make the finding for an outcome that a clause rejects."""
+        if answer.result and APIS[call.api].role in {"allocate", "resize"}:
+            self._ignored.add(answer.result)
+        return self._finding(clause.id, describe(call, asked, answer, clause.id), *others)
+
+    def _finding(self, clause: str, message: str, *others: int) -> Finding:
+        """Make a finding at the present event."""
+        return Finding(clause, CLAUSES[clause].who, self.events, others, message)
+
+    def _end(self, start: int) -> None:
+        """Release an object, and remember when."""
+        self.ledger.release(start)
+        self._died[start] = self.events
+
+
+def _add(total: Counter[str], plan: Plan) -> None:
+    """Add to the totals how often a plan's clauses were judged."""
+    for _, clause in plan.on_null:
+        total[clause.id] += plan.nulls
+    for _, clause in plan.on_object:
+        total[clause.id] += plan.objects

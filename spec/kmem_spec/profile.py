@@ -1,0 +1,110 @@
+"""Profiles: which promises a target makes, and its constants.
+
+A profile is a TOML file; those shipped lie in `profiles/` and are meant to be copied. Every line is
+optional: what is left out is as in `contract`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+
+from kmem_spec.clauses import CLAUSES, CONTRACT, Clause
+from kmem_spec.units import MAX_ORDER, PAGE_SIZE
+
+
+class ProfileError(ValueError):
+    """A profile that cannot be used; the message says what, where and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The promises of a target.
+
+    promises        names of promises; a clause is in force if it names one of them
+    gfp             version whose GFP numbers the target uses: "6.1" or "6.12"
+    minimum_align   ARCH_KMALLOC_MINALIGN in bytes
+    kmalloc_max     KMALLOC_MAX_SIZE in bytes
+    max_order       largest order, inclusive
+    smallest_class  KMALLOC_MIN_SIZE in bytes, for profiles that promise size classes
+    dma_end         first address beyond ZONE_DMA, 0 where addresses tell nothing about zones
+    dma32_end       likewise for ZONE_DMA32
+    """
+
+    name: str = CONTRACT
+    promises: frozenset[str] = frozenset({CONTRACT})
+    gfp: str = "6.1"
+    minimum_align: int = 8
+    kmalloc_max: int = PAGE_SIZE << MAX_ORDER
+    max_order: int = MAX_ORDER
+    smallest_class: int = 8
+    dma_end: int = 0
+    dma32_end: int = 0
+
+    def clauses(self) -> tuple[Clause, ...]:
+        """Return the clauses in force."""
+        return tuple(clause for clause in CLAUSES.values() if clause.promises & self.promises)
+
+
+def shipped() -> list[str]:
+    """Return the names of the profiles that come with the package."""
+    folder = resources.files("kmem_spec") / "profiles"
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def load(name: str) -> Profile:
+    """Return the shipped profile of that name, or the one in the file of that path.
+
+    Errors   ProfileError, in one line
+    """
+    if name in shipped():
+        text = (resources.files("kmem_spec") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
+        return parse(text, name)
+    path = Path(name)
+    if path.suffix != ".toml":
+        raise ProfileError(f"unknown profile {name!r}: give one of {', '.join(shipped())}, or a .toml file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProfileError(f"profile {name}: cannot be read: {error}") from error
+    return parse(text, path.stem)
+
+
+def parse(text: str, name: str) -> Profile:
+    """Return the profile that `text` holds.
+
+    Errors   ProfileError for what is no TOML, an unknown line, a value of the wrong type
+    """
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"profile {name}: not TOML: {error}") from error
+    known = {field.name for field in fields(Profile)}
+    values: dict[str, object] = {"name": name}
+    for key, value in given.items():
+        if key not in known:
+            raise ProfileError(f"profile {name}: unknown line {key!r}; known are {', '.join(sorted(known))}")
+        values[key] = _typed(name, key, value)
+    profile = Profile(**values)  # type: ignore[arg-type]  # _typed checked each value against the field
+    if profile.gfp not in {"6.1", "6.12"}:
+        raise ProfileError(f'profile {name}: gfp is {profile.gfp!r}; known are "6.1" and "6.12"')
+    return profile
+
+
+def _typed(name: str, key: str, value: object) -> object:
+    """Return `value` if it is of the type that the line `key` wants."""
+    if key == "promises":
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return frozenset(value)
+        raise ProfileError(f"profile {name}: promises is a list of strings")
+    if key in {"name", "gfp"}:
+        if isinstance(value, str):
+            return value
+        raise ProfileError(f"profile {name}: {key} is a string")
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ProfileError(f"profile {name}: {key} is a number, 0 or more")

@@ -1,0 +1,73 @@
+"""How fast the judge reads a history in memory, on one core: with 10^5 and with 10^6 live objects.
+
+Run by hand: python tests/bench/bench_judge.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import random
+import time
+
+from kmem_spec.calls import Answer, Call, Event
+from kmem_spec.gfp import GFP_ATOMIC, GFP_KERNEL
+from kmem_spec.judge import Judge
+from kmem_spec.profile import load
+from kmem_spec.slab import size_class
+
+BASE = 0xFFFF888000000000
+
+
+def history(live: int, steady: int, seed: int) -> tuple[list[Event], list[Event]]:
+    """Return the events that bring `live` objects up, and `steady` events that keep that many."""
+    source = random.Random(seed)
+    grow: list[Event] = []
+    objects: list[tuple[int, int]] = []
+    address = BASE
+    for _ in range(live):
+        size = source.choice((8, 24, 32, 64, 96, 100, 128, 192, 256, 500, 512, 1024, 2048))
+        slot = size_class(size)
+        natural = slot & -slot
+        address = (address + natural - 1) // natural * natural
+        grow.append(Event(Call("kmalloc", (size, GFP_KERNEL)), Answer(address, slot)))
+        objects.append((address, slot))
+        address += slot
+    keep: list[Event] = []
+    for _ in range(steady // 2):
+        start, slot = source.choice(objects)
+        keep.append(Event(Call("kfree", (start,)), Answer(0)))
+        size = slot - source.randrange(2)
+        keep.append(Event(Call("kzalloc", (size, GFP_ATOMIC)), Answer(start, slot)))
+    return grow, keep
+
+
+def rate(live: int, steady: int, profile: str) -> float:
+    """Return the steady state's events judged per second."""
+    grow, keep = history(live, steady, seed=1)
+    judge = Judge(load(profile))
+    for event in grow:
+        assert judge.admit(event) is None
+    gc.collect()
+    begin = time.perf_counter()
+    findings = [finding for finding in map(judge.admit, keep) if finding is not None]
+    seconds = time.perf_counter() - begin
+    assert not findings, findings[0]
+    return len(keep) / seconds
+
+
+def main() -> None:
+    """Print the two rates and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=600_000)
+    parser.add_argument("--profile", default="contract")
+    arguments = parser.parse_args()
+    small = rate(100_000, arguments.events, arguments.profile)
+    large = rate(1_000_000, arguments.events, arguments.profile)
+    print(f"10^5 live objects  {small:10,.0f} events/s")
+    print(f"10^6 live objects  {large:10,.0f} events/s")
+    print(f"ratio              {small / large:10.2f}")
+
+
+if __name__ == "__main__":
+    main()
