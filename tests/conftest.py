@@ -1,0 +1,54 @@
+"""What all tests share: the marker `needs`, the list of what was not run, the folder of built targets."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+NEEDS = "needs(tool, ...): the test is not run, and listed by name, where a tool is absent; in CI it fails"
+
+
+def is_missing(tool: str) -> bool:
+    """Say whether there is neither a command nor a Python module of that name."""
+    if tool == "cc":
+        tool = os.environ.get("CC", "cc").split()[0]
+    return shutil.which(tool) is None and (not tool.isidentifier() or importlib.util.find_spec(tool) is None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", NEEDS)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        for tool in marker.args:
+            if is_missing(tool):
+                if os.environ.get("CI") == "true":
+                    pytest.fail(f"not run: needs {tool}, which CI must have", pytrace=False)
+                item.user_properties.append(("needs", tool))
+                pytest.skip(f"needs {tool}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    missed = [
+        f"not run: {report.nodeid} (needs {tool})"
+        for report in terminalreporter.getreports("skipped")
+        for name, tool in getattr(report, "user_properties", ())
+        if name == "needs"
+    ]
+    if missed:
+        terminalreporter.section("not run")
+        for line in sorted(missed):
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def targets(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder for built libraries, kept from run to run where pytest keeps its cache."""
+    cache: pytest.Cache | None = getattr(pytestconfig, "cache", None)
+    return cache.mkdir("targets") if cache else tmp_path_factory.mktemp("targets")

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the calls do, under a lock that their callers hold. */
+#ifndef KMEM_OBJECTS_H
+#define KMEM_OBJECTS_H
+
+#include "kmem_slab.h"
+
+#define GFP_ZERO 0x100u
+#define GFP_DIRECT_RECLAIM 0x400u
+#define GFP_NOFAIL 0x8000u
+#define ZERO_SIZE_PTR ((void *)16)
+#define MAX_SIZE MAX_BLOCK
+#define QUARANTINE 64
+
+typedef unsigned int gfp_t;
+
+static bool ready;
+static unsigned attempts;
+static void *resting[QUARANTINE];
+static size_t rested;
+
+static bool is_nothing(const void *p) { return (uintptr_t)p <= 16; }
+
+static void reset(void)
+{
+    pages_init();
+    slabs_init();
+    attempts = 0;
+    rested = 0;
+    memset(resting, 0, sizeof resting);
+    ready = true;
+}
+
+/* Free an object at last. */
+static void object_give(void *p)
+{
+    struct page *page = page_of(p);
+    if (page->state == SLAB) {
+        slot_give(p);
+    } else if (page->state == LARGE && FAULT == FAULT_LARGE_LEAKS_PAGE) {
+        for (unsigned order = page->order; order-- > 0; page += 1u << order)
+            block_give(page, order);
+    } else if (page->state == LARGE) {
+        block_give(page, page->order);
+    }
+}
+
+/* Let an object rest, and free the one that rested longest. */
+static void object_rest(void *p)
+{
+    void **place = &resting[rested++ % QUARANTINE];
+    if (*place)
+        object_give(*place);
+    *place = p;
+}
+
+static bool wake_all(void)
+{
+    bool any = false;
+    for (unsigned i = 0; i < QUARANTINE; i++) {
+        if (!resting[i])
+            continue;
+        object_give(resting[i]);
+        resting[i] = NULL;
+        any = true;
+    }
+    return any;
+}
+
+static void object_free(void *p)
+{
+    if (VARIANT == VARIANT_QUARANTINE)
+        object_rest(p);
+    else
+        object_give(p);
+}
+
+static size_t usable(const void *p)
+{
+    const struct page *page = page_of(p);
+    return page->state == SLAB ? page->slab->cache->size : PAGE_SIZE << page->order;
+}
+
+static bool fails_now(gfp_t gfp)
+{
+    return VARIANT == VARIANT_FAILS && !(gfp & GFP_NOFAIL) && ++attempts % 50 == 0;
+}
+
+static void fill(void *p, size_t size, gfp_t gfp)
+{
+    if (gfp & GFP_ZERO || VARIANT == VARIANT_ALWAYS_ZERO)
+        memset(p, 0, size);
+    else if (VARIANT == VARIANT_POISON)
+        memset(p, 0x5a, size);
+}
+
+static unsigned order_for(size_t size)
+{
+    unsigned order = 0;
+    while (order < MAX_ORDER && PAGE_SIZE << order < size)
+        order++;
+    return order;
+}
+
+static void *large_take(size_t size)
+{
+    struct page *block = block_take(order_for(size));
+    if (!block)
+        return NULL;
+    block->state = LARGE;
+    return address_of(block);
+}
+
+static void *object_take(size_t size, gfp_t gfp)
+{
+    if (size == 0)
+        return FAULT == FAULT_KMALLOC_ZERO_NULL ? NULL : ZERO_SIZE_PTR;
+    if (size > MAX_SIZE && FAULT != FAULT_KMALLOC_ABOVE_MAX)
+        return NULL;
+    if (fails_now(gfp))
+        return NULL;
+    if ((FAULT == FAULT_CRASH_AT_1025 && size == 1025) || (FAULT == FAULT_CRASH_AT_777 && size == 777))
+        *(volatile int *)8 = 0;
+    if (FAULT == FAULT_ZERO_IGNORED_LARGE && size > MAX_CLASS)
+        gfp &= ~GFP_ZERO;
+    if (FAULT == FAULT_ZERO_IGNORED_ATOMIC && !(gfp & GFP_DIRECT_RECLAIM))
+        gfp &= ~GFP_ZERO;
+    struct cache *cache = cache_for(size);
+    void *p;
+    do
+        p = cache ? slot_take(cache) : large_take(size);
+    while (!p && wake_all());
+    if (p)
+        fill(p, usable(p), gfp);
+    return p;
+}
+
+static void *array_take(size_t n, size_t size, gfp_t gfp)
+{
+    size_t bytes;
+    bool overflows = __builtin_mul_overflow(n, size, &bytes);
+    if (FAULT == FAULT_ARRAY_PRODUCT_32) {
+        overflows = false;
+        bytes = (uint32_t)bytes;
+    }
+    if (FAULT == FAULT_ARRAY_CHECK_WEAK)
+        overflows = bytes < n && size != 0;
+    return overflows ? NULL : object_take(bytes, gfp);
+}
+
+static void *object_move(void *p, size_t n, gfp_t gfp)
+{
+    size_t old = usable(p);
+    void *moved = object_take(n, gfp & ~GFP_ZERO);
+    if (!moved) {
+        if (FAULT == FAULT_KREALLOC_FAIL_FREES)
+            object_free(p);
+        return NULL;
+    }
+    size_t kept = old < n ? old : n;
+    if (FAULT == FAULT_KREALLOC_COPY_SHORT && old < n)
+        kept -= 8;
+    if (FAULT == FAULT_KREALLOC_SHRINK_LOSES && old >= n)
+        kept &= ~7ul;
+    memcpy(moved, p, kept);
+    if (gfp & GFP_ZERO && FAULT != FAULT_KREALLOC_ZERO_TAIL)
+        memset((char *)moved + kept, 0, usable(moved) - kept);
+    if (FAULT != FAULT_KREALLOC_MOVE_LEAKS)
+        object_free(p);
+    return moved;
+}
+
+static void *object_resize(void *p, size_t n, gfp_t gfp)
+{
+    size_t old = usable(p);
+    bool shrinks_far = FAULT == FAULT_KREALLOC_SHRINK_LOSES && n <= old / 2;
+    if (n > (FAULT == FAULT_KREALLOC_TOO_FAR ? 2 * old : old))
+        return object_move(p, n, gfp);
+    if (VARIANT == VARIANT_KREALLOC_MOVES || shrinks_far) {
+        void *moved = object_move(p, n, gfp);
+        if (moved)
+            return moved;
+    }
+    if (gfp & GFP_ZERO && n < old)
+        memset((char *)p + n, 0, old - n);
+    return p;
+}
+
+static void *pages_take(gfp_t gfp, unsigned order)
+{
+    if (order == MAX_ORDER + 1 && FAULT == FAULT_ORDER_ABOVE_MAX)
+        order = MAX_ORDER;
+    if (order > MAX_ORDER || fails_now(gfp))
+        return NULL;
+    struct page *block;
+    do
+        block = block_take(order == 3 && FAULT == FAULT_ORDER_3_MISALIGNED ? 4 : order);
+    while (!block && wake_all());
+    if (!block)
+        return NULL;
+    char *p = address_of(block);
+    if (order == 3 && FAULT == FAULT_ORDER_3_MISALIGNED)
+        p += PAGE_SIZE;
+    fill(p, FAULT == FAULT_PAGES_ZERO_FIRST ? PAGE_SIZE : PAGE_SIZE << order, gfp);
+    return p;
+}
+
+static void pages_give(void *p, unsigned order)
+{
+    if (FAULT == FAULT_ORDER_ABOVE_MAX && order == MAX_ORDER + 1)
+        order = MAX_ORDER;
+    if (FAULT == FAULT_FREE_PAGES_HALF && order > 0)
+        order--;
+    if (FAULT == FAULT_ORDER_3_MISALIGNED && order == 3)
+        block_give(page_of(p) - 1, 4);
+    else
+        block_give(page_of(p), order);
+}
+
+#endif
