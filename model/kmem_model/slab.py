@@ -1,0 +1,96 @@
+"""One slab cache: the four guarded steps by which its slabs and objects change.
+
+Which slab, which slot and when to give a slab back is not decided here, see `caches`: a step takes any
+choice that keeps the rules of `kmem_spec.cache`, and refuses the others before it changes anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kmem_spec.cache import NO_SLAB
+from kmem_spec.table import DictTable, Table, require
+from kmem_spec.units import NULL, PAGE_SIZE
+
+
+@dataclass(slots=True)
+class Cache:
+    """Slabs, each of 2**order pages, cut into `objects` slots of `slot` bytes.
+
+    `owners` is shared by all caches; the other tables are as in `kmem_spec.cache.Slabs`.
+    """
+
+    name: str
+    size: int
+    align: int
+    slot: int
+    order: int
+    objects: int
+    owners: Table[int]
+    slabs: Table[int] = field(default_factory=DictTable)
+    live: Table[int] = field(default_factory=DictTable)
+
+    @property
+    def slab_bytes(self) -> int:
+        """Return the bytes of one slab."""
+        return PAGE_SIZE << self.order
+
+    def grow(self, base: int) -> None:
+        """Make a slab of the block of pages at `base`.
+
+        Clause   SLAB-PAGES
+        Units    base an address
+        Needs    the block is aligned to its size, none of its pages in a slab of any cache; the caller
+                 has it from the page allocator
+        Source   mm/slub.c: allocate_slab
+        """
+        first = base // PAGE_SIZE
+        unowned = True
+        for page in range(1 << self.order):
+            unowned = unowned & (self.owners.get(first + page, NULL) == NULL)
+        require((base > NULL) & (base % self.slab_bytes == 0) & unowned, "SLAB-PAGES")
+        for page in range(1 << self.order):
+            self.owners.put(first + page, base)
+        self.slabs.put(base, 0)
+
+    def alloc(self, base: int, index: int) -> int:
+        """Hand out the object in slot `index` of the slab at `base`, and return its address.
+
+        Clause   SLAB-INSIDE, SLAB-LIVE
+        Needs    the slab is the cache's, the slot is one of it, the object is free
+        Source   mm/slub.c: ___slab_alloc
+        """
+        count = self.slabs.get(base, NO_SLAB)
+        require((count >= 0) & (index >= 0) & (index < self.objects), "SLAB-INSIDE")
+        address = base + index * self.slot
+        require(self.live.get(address, NULL) == NULL, "SLAB-LIVE")
+        self.live.put(address, base)
+        self.slabs.put(base, count + 1)
+        return address
+
+    def free(self, base: int, index: int) -> None:
+        """Take the object in slot `index` of the slab at `base` back.
+
+        Clause   SLAB-INSIDE, SLAB-LIVE
+        Needs    the slab is the cache's, the object is live
+        Source   mm/slub.c: __slab_free
+        """
+        count = self.slabs.get(base, NO_SLAB)
+        require((count >= 0) & (index >= 0) & (index < self.objects), "SLAB-INSIDE")
+        address = base + index * self.slot
+        require(self.live.get(address, NULL) == base, "SLAB-LIVE")
+        self.live.drop(address)
+        self.slabs.put(base, count - 1)
+
+    def shrink(self, base: int) -> None:
+        """Give up the slab at `base`, whose pages then go back to the page allocator.
+
+        Clause   SLAB-EMPTY
+        Needs    the slab is the cache's, none of its objects is live
+        Source   mm/slub.c: discard_slab
+        """
+        require(self.slabs.get(base, NO_SLAB) == 0, "SLAB-EMPTY")
+        first = base // PAGE_SIZE
+        for page in range(1 << self.order):
+            self.owners.drop(first + page)
+        self.slabs.drop(base)
