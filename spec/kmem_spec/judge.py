@@ -6,7 +6,7 @@ memory of what is live changes only through the steps of `Ledger`.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -24,6 +24,7 @@ from kmem_spec.units import ZERO_SIZE_PTR
 
 CHAPTERS: Final = (caller, mem, page, slab)  # importing a chapter registers its clauses
 PLANS_KEPT: Final = 1 << 16
+DEATHS_KEPT: Final = 1 << 20  # frees remembered, to tell a second free from a pointer never given
 NO_OP: Final = {"kfree": "SLAB-FREE-NULL", "free_pages": "PAGE-FREE-NULL"}
 
 
@@ -95,7 +96,7 @@ class Judge:
         self.spans = IndexedSpans()
         self.records: DictTable[Live] = DictTable()
         self.ledger: Ledger[Live] = Ledger(self.spans, self.records)
-        self._died: dict[int, int] = {}
+        self._died: deque[tuple[int, int]] = deque(maxlen=DEATHS_KEPT)  # start, event
         self._ignored: set[int] = set()
 
     def admit(self, event: Event) -> Finding | None:
@@ -104,11 +105,12 @@ class Judge:
         Gives    None, or a finding; the object of a finding is not judged any further
         """
         call, answer = event
-        if self._ignored and call.args[0] in self._ignored and APIS[call.api].role != "allocate":
-            self._ignored.discard(call.args[0])
+        api, args = call
+        if self._ignored and args[0] in self._ignored and APIS[api].role != "allocate":
+            self._ignored.discard(args[0])
             finding = None
         else:
-            finding = self._rules[call.api](call, answer)
+            finding = self._rules[api](call, answer)
         self.events += 1
         return finding
 
@@ -147,19 +149,13 @@ class Judge:
 
     def _allocate(self, call: Call, answer: Answer) -> Finding | None:
         """Judge a call that makes an object."""
-        plans = self._plans[call.api]
-        plan = plans.get(call.args)
-        if plan is None:
-            plan = self._plan(call)
-            if len(plans) >= PLANS_KEPT:
-                for old in plans.values():
-                    _add(self._counts, old)
-                plans.clear()
-            plans[call.args] = plan
+        api, args = call
+        plan = self._plans[api].get(args) or self._plan(call)
         asked = plan.asked
+        result = answer.result
         if not plan.legal:
             return self._wrong_mask(call)
-        if answer.result == 0:
+        if result == 0:
             plan.nulls += 1
             rules = plan.on_null
         else:
@@ -168,9 +164,20 @@ class Judge:
         for holds, clause in rules:
             if not holds(asked, answer):
                 return self._broken(clause, call, asked, answer)
-        if answer.result == 0 or not plan.served:
+        if result == 0 or not plan.served:
             return None
-        return self._accept(call, answer, asked, asked.size, asked.zero_to > 0)
+        usable = answer.usable
+        size = asked.size
+        try:
+            self.ledger.accept(
+                result,
+                usable if usable > size else size,
+                Live(asked, self.events, usable, size, asked.zero_to > 0),
+            )
+        except Refused as refused:
+            return self._overlap(call, result, max(usable, size), refused.clause)
+        self._accepted += 1
+        return None
 
     def _resize(self, call: Call, answer: Answer) -> Finding | None:
         """Judge a krealloc."""
@@ -203,24 +210,32 @@ class Judge:
         self._end(start)
         if not mem.is_served(asked):
             return None
-        return self._accept(call, answer, asked, max(old.high, size), old.zeroed and asked.zero_to > 0)
+        live = Live(asked, self.events, answer.usable, max(old.high, size), old.zeroed and asked.zero_to > 0)
+        length = max(answer.usable, size)
+        try:
+            self.ledger.accept(answer.result, length, live)
+        except Refused as refused:
+            return self._overlap(call, answer.result, length, refused.clause)
+        self._accepted += 1
+        return None
 
     def _free(self, call: Call, answer: Answer) -> Finding | None:
         """Judge a call that gives an object back."""
-        start = call.args[0]
-        api = APIS[call.api]
-        if start == 0 or (0 < start <= ZERO_SIZE_PTR and call.api == "kfree"):
-            self._counts[NO_OP[call.api]] += 1
+        name, args = call
+        start = args[0]
+        if start <= ZERO_SIZE_PTR and (start == 0 or (start > 0 and name == "kfree")):
+            self._counts[NO_OP[name]] += 1
             return None
         live = self.records.get(start)
         if (
             live is None
-            or live.asked.family != api.family
-            or (call.api == "free_pages" and call.args[1] != live.asked.order)
+            or live.asked.family != APIS[name].family
+            or (name == "free_pages" and args[1] != live.asked.order)
         ):
-            return self._wrong_pointer(api, call)
+            return self._wrong_pointer(APIS[name], call)
         self._freed += 1
-        self._end(start)
+        self.ledger.release(start)
+        self._died.append((start, self.events))
         return None
 
     def _measure(self, call: Call, answer: Answer) -> Finding | None:
@@ -251,18 +266,6 @@ class Judge:
         self._ignored.add(start)
         return self._broken(clause, call, live.asked, answer, live.birth)
 
-    def _accept(self, call: Call, answer: Answer, asked: Asked, high: int, zeroed: bool) -> Finding | None:
-        """Enter a new object into the ledger."""
-        start = answer.result
-        length = max(answer.usable, asked.size)
-        live = Live(asked, self.events, answer.usable, high, zeroed)
-        try:
-            self.ledger.accept(start, length, live)
-        except Refused as refused:
-            return self._overlap(call, start, length, refused.clause)
-        self._accepted += 1
-        return None
-
     def _overlap(self, call: Call, start: int, length: int, clause: str) -> Finding | None:
         """Make the finding for an object that shares bytes with live ones; none of them is judged further."""
         others = [
@@ -284,16 +287,23 @@ class Judge:
         return self._finding(clause, text, *births)
 
     def _plan(self, call: Call) -> Plan:
-        """Work out what a shape of call asks for."""
+        """Work out what a shape of call asks for, and keep it for the next such call."""
+        plans = self._plans[call.api]
+        if len(plans) >= PLANS_KEPT:
+            for old in plans.values():
+                _add(self._counts, old)
+            plans.clear()
         asked = expect(call, self.profile)
         clauses = [clause for clause in self._outcomes if clause.applies(asked)]
-        return Plan(
+        plan = Plan(
             asked,
             tuple((clause.holds, clause) for clause in clauses if clause.on != "object"),
             tuple((clause.holds, clause) for clause in clauses if clause.on != "null"),
             gfp.mask_is_legal(asked.gfp),
             mem.is_served(asked),
         )
+        plans[call.args] = plan
+        return plan
 
     def _wrong_mask(self, call: Call) -> Finding | None:
         """Return the caller's error if the call's mask is illegal."""
@@ -306,7 +316,7 @@ class Judge:
         start = call.args[0]
         live = self.records.get(start)
         if live is None:
-            death = self._died.get(start)
+            death = next((event for freed, event in reversed(self._died) if freed == start), None)
             if death is not None and api.role == "free":
                 return self._finding("CALLER-DOUBLE-FREE", f"{show(call)}: freed before", death)
             text = f"{show(call)}: no live allocation starts there"
@@ -331,7 +341,7 @@ class Judge:
     def _end(self, start: int) -> None:
         """Release an object, and remember when."""
         self.ledger.release(start)
-        self._died[start] = self.events
+        self._died.append((start, self.events))
 
 
 def _add(total: Counter[str], plan: Plan) -> None:
