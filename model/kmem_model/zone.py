@@ -77,9 +77,10 @@ class Zone(ZoneState):
         Needs    free blocks of `pages` at `head` and at its buddy, below the largest size
         Source   mm/page_alloc.c: __free_one_page
         """
-        buddy = buddy_of(head, pages)
         require((pages > 0) & (pages < MAX_BLOCK), "PAGE-HEAD")
-        require((self.free.get(head, 0) == pages) & (self.free.get(buddy, 0) == pages), "PAGE-APART")
+        require(self.free.get(head, 0) == pages, "PAGE-APART")
+        buddy = buddy_of(head, pages)
+        require(self.free.get(buddy, 0) == pages, "PAGE-APART")
         whole = merged_head(head, pages)
         self.free.drop(head)
         self.free.drop(buddy)

@@ -34,8 +34,13 @@ def implies(premise: bool, conclusion: bool) -> bool:
     return (premise ^ True) | conclusion
 
 
+def has(table: Table[int], key: int) -> bool:
+    """Say whether `key` is in the table: then its value does not depend on the default."""
+    return table.get(key, 0) == table.get(key, 1)
+
+
 def same(one: Table[int], other: Table[int], key: int) -> bool:
-    """Say whether two tables agree at `key`: on its presence (two defaults tell), and on its value."""
+    """Say whether two tables agree at `key`, on its presence and on its value."""
     return (one.get(key, 0) == other.get(key, 0)) & (one.get(key, 1) == other.get(key, 1))
 
 
@@ -80,7 +85,7 @@ class Case(ABC):
         except Refused as refusal:
             self.results.append(refusal.clause)
             raise
-        self.results.append(result)
+        self.results.extend(numbers_of(result) or [result])
         self.results.extend(numbers_of(getattr(code, "__self__", None)))
         return result
 

@@ -244,6 +244,8 @@ def contents(model: Term, table: SymbolicTable) -> dict[int, int]:
 
 def values_of(model: Term, case: SymbolicCase) -> Values:
     """Return the inputs of the case under `model`."""
-    numbers = {name: int(model.eval(term, model_completion=True).as_long()) for name, term in case.inputs.items()}
+    numbers = {
+        name: int(model.eval(term, model_completion=True).as_long()) for name, term in case.inputs.items()
+    }
     tables = {name: contents(model, table) for name, table in case.before.items()}
     return {**case.chosen, **numbers, **tables}

@@ -11,168 +11,28 @@ small machine is enumerated for that in tests/cover/test_page.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import permutations
+from functools import partial
 from typing import Final
 
 from kmem_model.zone import Zone
-from kmem_proofs import mutants
+from kmem_proofs import page_mutants as mutants
 from kmem_proofs.case import Case, Values, implies, same
 from kmem_proofs.obligations import Obligation, obligation
-from kmem_spec.units import MAX_ORDER, buddy_of
+from kmem_proofs.zones import SIZES, STEPS, Code, Step, arbitrary_zone, assume_blocks, begin
+from kmem_spec.table import Refused
+from kmem_spec.watermark import passes
 from kmem_spec.zone import (
     NOTHING,
     Blocks,
+    ZoneState,
     blocks_are_apart,
     buddy_is_merged,
     floor_is_left,
     free_pages_are_counted,
     head_is_legal,
     page_is_in_block,
+    size_at,
 )
-
-Code = type[Zone]
-SIZES: Final = tuple(1 << order for order in range(MAX_ORDER + 1))
-
-
-def arbitrary_zone(case: Case, code: Code) -> Zone:
-    """Return a zone of which nothing is known but that its pages have no negative numbers."""
-    zone = code(
-        "NORMAL",
-        case.number("start"),
-        case.number("end"),
-        case.table("free", Blocks),
-        case.table("used", Blocks),
-        case.number("nfree"),
-    )
-    case.assume(zone.start >= 0)
-    return zone
-
-
-def assume_blocks(case: Case, zone: Zone, *heads: int) -> None:
-    """Assume PAGE-HEAD and PAGE-APART of these heads."""
-    for head in heads:
-        case.assume(head_is_legal(zone, head))
-    for one, other in permutations(heads, 2):
-        case.assume(blocks_are_apart(zone, one, other))
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A step as claims see it.
-
-    `run` calls it and returns the block that is in hand afterwards; `touched` are the heads that it reads
-    or writes; `moved` says which block a page is in afterwards, given the one that it was in.
-    """
-
-    name: str
-    run: Callable[[Case, Zone, int, int], int]
-    touched: Callable[[Zone, int, int], Sequence[int]]
-    moved: Callable[[Case, int, int, int, int], int]
-    in_hand_before: bool
-    witness: Values
-
-
-def _split(case: Case, zone: Zone, head: int, pages: int) -> int:
-    case.accepted(zone.split, head, pages)
-    return head
-
-
-def _merge(case: Case, zone: Zone, head: int, pages: int) -> int:
-    return case.accepted(zone.merge, head, pages)
-
-
-def _take(case: Case, zone: Zone, head: int, pages: int) -> int:
-    case.accepted(zone.take, head, pages)
-    return NOTHING
-
-
-def _put(case: Case, zone: Zone, head: int, pages: int) -> int:
-    case.accepted(zone.put, head, pages)
-    return head
-
-
-def _extend(case: Case, zone: Zone, head: int, pages: int) -> int:
-    return case.accepted(zone.extend, pages)
-
-
-def _into_halves(case: Case, page: int, block: int, head: int, pages: int) -> int:
-    return case.either((block == head) & (page >= head + pages // 2), head + pages // 2, block)
-
-
-def _into_whole(case: Case, page: int, block: int, head: int, pages: int) -> int:
-    buddy = buddy_of(head, pages)
-    lower = case.either(head < buddy, head, buddy)
-    return case.either((block == head) | (block == buddy), lower, block)
-
-
-def _stays(case: Case, page: int, block: int, head: int, pages: int) -> int:
-    return block
-
-
-def _into_new(case: Case, page: int, block: int, head: int, pages: int) -> int:
-    return case.either(page >= head, head, block)
-
-
-def _example(free: dict[int, int], used: dict[int, int], head: int, pages: int, other: int) -> Values:
-    """Return a zone of 16 pages, the step's arguments, and points to look at."""
-    points = {"x": other, "y": head, "page": head + pages - 1, "block": head}
-    zone: Values = {"start": 0, "end": 16, "free": free, "used": used, "nfree": sum(free.values())}
-    return {**zone, "head": head, "pages": pages, **points}
-
-
-STEPS: Final = (
-    Step(
-        "split",
-        _split,
-        lambda zone, head, pages: (head, head + pages // 2),
-        _into_halves,
-        in_hand_before=True,
-        witness=_example({8: 8}, {0: 8}, 8, 8, 0),
-    ),
-    Step(
-        "merge",
-        _merge,
-        lambda zone, head, pages: (head, buddy_of(head, pages)),
-        _into_whole,
-        in_hand_before=True,
-        witness=_example({8: 4, 12: 4}, {0: 8}, 12, 4, 0),
-    ),
-    Step(
-        "take",
-        _take,
-        lambda zone, head, pages: (head,),
-        _stays,
-        in_hand_before=True,
-        witness=_example({8: 4, 12: 4}, {0: 8}, 12, 4, 8),
-    ),
-    Step(
-        "put",
-        _put,
-        lambda zone, head, pages: (head,),
-        _stays,
-        in_hand_before=False,
-        witness=_example({12: 4}, {0: 8, 8: 4}, 8, 4, 12),
-    ),
-    Step(
-        "extend",
-        _extend,
-        lambda zone, head, pages: (head,),
-        _into_new,
-        in_hand_before=False,
-        witness={**_example({8: 8}, {0: 8}, 16, 4, 8), "page": 17, "block": 8},
-    ),
-)
-
-
-def begin(case: Case, code: Code, step: Step, *points: int) -> tuple[Zone, int, int, Sequence[int]]:
-    """Return a zone, the step's arguments, and the heads that it touches; those and the points are legal."""
-    zone = arbitrary_zone(case, code)
-    pages = case.choose("pages", SIZES)  # PAGE-HEAD/sizes/implies: no other size can be there
-    head = zone.end if step.name == "extend" else case.number("head")
-    touched = step.touched(zone, head, pages)
-    assume_blocks(case, zone, *touched, *points)
-    return zone, head, pages, touched
 
 
 def keeps_heads(case: Case, code: Code, step: Step) -> Sequence[bool]:
@@ -226,3 +86,204 @@ PRESERVED: Final = {
     "PAGE-COUNT": keeps_the_count,
     "PAGE-MERGED": keeps_buddies_merged,
 }
+
+
+def changes_nothing(case: Case, code: Code, step: Step, clause: str) -> Sequence[bool]:
+    """A step that is refused under `clause` leaves the zone as it was; here any size may be asked for."""
+    zone = arbitrary_zone(case, code)
+    head, pages, floor, x = (case.number(name) for name in ("head", "pages", "floor", "x"))
+    assume_blocks(case, zone, head)
+    free, used, end, nfree = case.snapshot(zone.free), case.snapshot(zone.used), zone.end, zone.nfree
+    if step.name == "take":
+        case.refused(clause, zone.take, head, pages, floor)
+    elif step.name == "extend":
+        case.refused(clause, zone.extend, pages)
+    else:
+        case.refused(clause, getattr(zone, step.name), head, pages)
+    return [same(free, zone.free, x), same(used, zone.used, x), zone.end == end, zone.nfree == nfree]
+
+
+REFUSED: Final = (
+    ("PAGE-APART", "split", {"pages": 4}),
+    ("PAGE-HEAD", "split", {"head": 12, "pages": 1}),
+    ("PAGE-HEAD", "merge", {"pages": 1024}),
+    ("PAGE-APART", "merge", {"head": 12, "pages": 1}),
+    ("PAGE-APART", "take", {"pages": 4}),
+    ("PAGE-WATERMARK", "take", {"head": 12, "pages": 1, "floor": 3}),
+    ("CALLER-FREE", "put", {"head": 3}),
+    ("CALLER-ORDER", "put", {"head": 0, "pages": 4}),
+    ("PAGE-HEAD", "extend", {"pages": 3}),
+)
+REFUSED_IN: Final[Values] = {
+    "start": 0,
+    "end": 16,
+    "free": {8: 2, 12: 1},
+    "used": {0: 8, 10: 2, 13: 1, 14: 2},
+    "nfree": 3,
+    "head": 8,
+    "pages": 2,
+    "floor": 0,
+    "x": 8,
+}
+
+Make = Callable[[str, int, int, Blocks, Blocks], ZoneState]
+
+
+def begins_legal(case: Case, make: Make, clause: str) -> Sequence[bool]:
+    """A zone without pages satisfies the clause; `extend` gives it pages."""
+    start, x, y = case.number("start"), case.number("x"), case.number("y")
+    case.assume(start >= 0)
+    zone = case.call(make, "NORMAL", start, start, case.empty("free", Blocks), case.empty("used", Blocks))
+    holds = {
+        "PAGE-HEAD": head_is_legal(zone, x),
+        "PAGE-APART": blocks_are_apart(zone, x, y),
+        "PAGE-WHOLE": page_is_in_block(zone, x, NOTHING),
+        "PAGE-COUNT": free_pages_are_counted(zone),
+        "PAGE-MERGED": buddy_is_merged(zone, x, NOTHING),
+    }
+    return [holds[clause]]
+
+
+def sizes_are_few(case: Case, rule: Callable[[ZoneState, int], bool]) -> Sequence[bool]:
+    """PAGE-HEAD leaves no size but those over which the other claims go."""
+    zone, head = arbitrary_zone(case, Zone), case.number("head")
+    case.assume(case.call(rule, zone, head))
+    size, few = size_at(zone, head), False
+    for pages in (0, *SIZES):
+        few = few | (size == pages)
+    return [few]
+
+
+def a_page_has_one_block(case: Case, rule: Callable[[ZoneState, int, int], bool]) -> Sequence[bool]:
+    """PAGE-APART, for people: two blocks that have the same page are the same block."""
+    zone = arbitrary_zone(case, Zone)
+    page, one, other = case.number("page"), case.number("x"), case.number("y")
+    case.assume(case.call(rule, zone, one, other), case.call(rule, zone, other, one))
+    case.assume((zone.start <= page) & (page < zone.end))
+    case.assume(page_is_in_block(zone, page, one), page_is_in_block(zone, page, other))
+    return [one == other]
+
+
+def a_block_may_be_taken_in_hand(case: Case, rule: Callable[[ZoneState, int, int], bool]) -> Sequence[bool]:
+    """PAGE-MERGED with nothing in hand holds with any block in hand: how a split or a merge begins."""
+    zone, head, x = arbitrary_zone(case, Zone), case.number("head"), case.number("x")
+    assume_blocks(case, zone, x)
+    case.assume(head >= 0, rule(zone, x, NOTHING))
+    return [rule(zone, x, head)]
+
+
+def a_settled_block_is_merged(case: Case, code: Code) -> Sequence[bool]:
+    """PAGE-MERGED holds with nothing in hand when the loop of `settle` ends: how a merge ends."""
+    zone, head, x = arbitrary_zone(case, code), case.number("head"), case.number("x")
+    pages = case.choose("pages", SIZES)
+    assume_blocks(case, zone, head, x)
+    case.assume(zone.free.get(head, 0) == pages, buddy_is_merged(zone, x, head))
+    case.assume(case.call(zone.mergeable, head, pages) ^ True)
+    return [buddy_is_merged(zone, x, NOTHING)]
+
+
+def leaves_the_floor(case: Case, code: Code) -> Sequence[bool]:
+    """PAGE-WATERMARK, after a take."""
+    zone, head, pages = arbitrary_zone(case, code), case.number("head"), case.number("pages")
+    floor = case.number("floor")
+    case.accepted(zone.take, head, pages, floor)
+    return [floor_is_left(zone, floor)]
+
+
+def takes_as_the_kernel_would(case: Case, code: Code) -> Sequence[bool]:
+    """`take` gives a free block exactly where the kernel's own test, as it is written, passes."""
+    zone, head, pages = arbitrary_zone(case, code), case.number("head"), case.number("pages")
+    floor, reserve = case.number("floor"), case.number("reserve")
+    case.assume(pages > 0, zone.free.get(head, 0) == pages)
+    expected = passes(zone.nfree, pages, floor, reserve)
+    try:
+        case.call(zone.take, head, pages, floor + reserve)
+    except Refused as refusal:
+        return [implies(expected, False), refusal.clause == "PAGE-WATERMARK"]
+    return [expected]
+
+
+def obligations() -> Iterator[Obligation]:
+    """Yield all of them."""
+    for clause, claim in PRESERVED.items():
+        for step in STEPS:
+            yield obligation(
+                f"{clause}/{step.name}/preserved",
+                partial(claim, step=step),
+                Zone,
+                witness=step.witness,
+                mutants=mutants.STEPS[clause, step.name],
+            )
+        yield obligation(
+            f"{clause}/empty/initial",
+            partial(begins_legal, clause=clause),
+            Zone,
+            witness={"start": 8, "x": 8, "y": 9},
+            mutants=mutants.BEGINNINGS[clause],
+        )
+    by_name = {step.name: step for step in STEPS}
+    for clause, name, arguments in REFUSED:
+        yield obligation(
+            f"{clause}/{name}/refused",
+            partial(changes_nothing, step=by_name[name], clause=clause),
+            Zone,
+            witness={**REFUSED_IN, **arguments},
+            mutants=mutants.HASTY[name],
+        )
+    yield from _corollaries()
+
+
+ZONE_16: Final[Values] = {"start": 0, "end": 16, "free": {12: 4}, "used": {0: 8, 8: 4}, "nfree": 4}
+
+
+def _corollaries() -> Iterator[Obligation]:
+    """Yield what follows from the clauses, and what the watermarks ask."""
+    yield obligation(
+        "PAGE-HEAD/sizes/implies",
+        sizes_are_few,
+        head_is_legal,
+        witness={**ZONE_16, "head": 8},
+        mutants=[("any multiple of its size is a head", mutants.head_of_any_size)],
+    )
+    yield obligation(
+        "PAGE-APART/page/implies",
+        a_page_has_one_block,
+        blocks_are_apart,
+        witness={**ZONE_16, "page": 9, "x": 8, "y": 8},
+        mutants=[("blocks may share a page", mutants.blocks_share_a_page)],
+    )
+    yield obligation(
+        "PAGE-MERGED/in_hand/implies",
+        a_block_may_be_taken_in_hand,
+        buddy_is_merged,
+        witness={**ZONE_16, "head": 12, "x": 8},
+        mutants=[("only the block in hand is looked at", mutants.only_in_hand_is_merged)],
+    )
+    yield obligation(
+        "PAGE-MERGED/settle/implies",
+        a_settled_block_is_merged,
+        Zone,
+        witness={**ZONE_16, "head": 12, "pages": 4, "x": 8},
+        mutants=[
+            ("merging stops an order too early", mutants.StopsEarly),
+            ("looks for a buddy of twice the size", mutants.LooksForALargerBuddy),
+        ],
+    )
+    taking: Values = {**ZONE_16, "head": 12, "pages": 4, "floor": 0, "reserve": 0}
+    yield obligation(
+        "PAGE-WATERMARK/take/preserved",
+        leaves_the_floor,
+        Zone,
+        witness=taking,
+        mutants=[("the floor is compared before the block is gone", mutants.ComparesTooEarly)],
+    )
+    yield obligation(
+        "PAGE-WATERMARK/take/refines",
+        takes_as_the_kernel_would,
+        Zone,
+        witness=taking,
+        mutants=[
+            ("the floor is compared before the block is gone", mutants.ComparesTooEarly),
+            ("a page more than the floor must be left", mutants.LeavesOneMore),
+        ],
+    )

@@ -24,7 +24,13 @@ def prove(claim: Claim, rlimit: int, *, replay_paths: bool = True) -> Proof:
             reached += 1
             found = _on_path(claim, ended, budget, replay_paths)
             if found is not None:
-                return Proof(found.verdict, reached, budget.spent, f"path {reached}: {found.note}", found.counterexample)
+                return Proof(
+                    found.verdict,
+                    reached,
+                    budget.spent,
+                    f"path {reached}: {found.note}",
+                    found.counterexample,
+                )
     except Unsupported as reason:
         return Proof(Verdict.UNKNOWN, reached, budget.spent, str(reason))
     if reached == 0:
@@ -48,7 +54,9 @@ def _on_path(claim: Claim, ended: Ended, budget: Budget, replay_paths: bool) -> 
         solver.push()
         solver.add(z3.Not(truth(goal)))
         if budget.check(solver) is Answer.YES:
-            return _counterexample(claim, ended, _model(ended, budget), f"goal {index + 1} of {len(ended.goals)}")
+            return _counterexample(
+                claim, ended, _model(ended, budget), f"goal {index + 1} of {len(ended.goals)}"
+            )
         solver.pop()
     return None
 
@@ -70,7 +78,9 @@ def _counterexample(claim: Claim, ended: Ended, model: Term, what: str) -> Proof
     values: Values = values_of(model, ended.case)
     if rerun(claim, values).broken:
         return Proof(Verdict.REFUTED, note=what, counterexample=values)
-    return Proof(Verdict.UNKNOWN, note=f"{what} fails symbolically, but not on the code: a fault of the encoding")
+    return Proof(
+        Verdict.UNKNOWN, note=f"{what} fails symbolically, but not on the code: a fault of the encoding"
+    )
 
 
 def _difference(model: Term, ended: Ended, again: Rerun) -> str | None:

@@ -60,7 +60,7 @@ class SymbolicBool:
     """A truth value."""
 
     __slots__ = ("term",)
-    __hash__: ClassVar[None]  # type: ignore[assignment]  # equal terms are not known to be equal
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # two terms may be equal and not alike
 
     def __init__(self, term: Term) -> None:
         self.term = term
@@ -95,14 +95,14 @@ class SymbolicBool:
     __radd__ = __add__
 
 
-SymbolicBool.__hash__ = None  # type: ignore[assignment]  # so that no set or dict takes one
+SymbolicBool.__hash__ = None  # so that no set or dict takes one
 
 
 class SymbolicInt:
     """An integer."""
 
     __slots__ = ("term",)
-    __hash__: ClassVar[None]  # type: ignore[assignment]  # equal terms are not known to be equal
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # two terms may be equal and not alike
 
     def __init__(self, term: Term) -> None:
         self.term = term
@@ -201,7 +201,7 @@ class SymbolicInt:
     __int__ = __index__
 
 
-SymbolicInt.__hash__ = None  # type: ignore[assignment]  # so that no set or dict takes one
+SymbolicInt.__hash__ = None  # so that no set or dict takes one
 
 
 def _not_translated(name: str) -> Callable[..., NoReturn]:
@@ -213,7 +213,18 @@ def _not_translated(name: str) -> Callable[..., NoReturn]:
     return method
 
 
-for _name in ("pow", "rpow", "truediv", "rtruediv", "divmod", "rdivmod", "float", "round", "trunc", "complex"):
+for _name in (
+    "pow",
+    "rpow",
+    "truediv",
+    "rtruediv",
+    "divmod",
+    "rdivmod",
+    "float",
+    "round",
+    "trunc",
+    "complex",
+):
     setattr(SymbolicInt, f"__{_name}__", _not_translated(_name))
 
 

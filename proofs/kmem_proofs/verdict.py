@@ -27,3 +27,28 @@ class Proof:
     rlimit: int = 0
     note: str = ""
     counterexample: Values | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is reported of an obligation."""
+
+    name: str
+    verdict: Verdict
+    level: str = "-"
+    paths: int = 0
+    rlimit: int = 0
+    seconds: float = 0.0
+    mutants: int = 0
+    survivors: tuple[str, ...] = ()
+    report: tuple[str, ...] = ()  # lines
+
+    @property
+    def killed(self) -> int:
+        """How many mutants were refuted."""
+        return self.mutants - len(self.survivors)
+
+    @property
+    def green(self) -> bool:
+        """Whether it is proved, and no mutant of the code is."""
+        return self.verdict is Verdict.PROVED and not self.survivors

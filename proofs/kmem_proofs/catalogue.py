@@ -1,0 +1,29 @@
+"""All obligations, and the manifest that says which there must be.
+
+A proof that is not run says nothing, and nothing looks much like green: so every name is written down.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from kmem_proofs import gfp, ledger, page, units
+from kmem_proofs.obligations import Obligation
+
+MODULES = (units, ledger, gfp, page)
+
+
+def catalogue() -> dict[str, Obligation]:
+    """Return every obligation by its name."""
+    found: dict[str, Obligation] = {}
+    for module in MODULES:
+        for obligation in module.obligations():
+            if obligation.name in found:
+                raise ValueError(f"obligation {obligation.name} is declared twice")
+            found[obligation.name] = obligation
+    return found
+
+
+def manifest() -> list[str]:
+    """Return the names that there must be."""
+    return files("kmem_proofs").joinpath("manifest.txt").read_text("utf-8").split()
