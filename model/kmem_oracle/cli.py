@@ -1,0 +1,196 @@
+"""The command line: `kmem-oracle check TARGET`, `run SCRIPT`, `verify`, `clauses`.
+
+Exit status 0: no violation. 1: a violation, or an obligation that is not proved. 2: could not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+from kmem_oracle import campaign
+from kmem_oracle.reports import machine, text
+from kmem_oracle.targets.process import CouldNotRun, Target
+from kmem_spec.clauses import CLAUSES
+from kmem_spec.profile import ProfileError
+
+PASS: Final = 0
+VIOLATION: Final = 1
+COULD_NOT_RUN: Final = 2
+KINDS: Final = "model, a path to a shared library, malloc: (this machine's own) or malloc:PATH"
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and leave."""
+        self.exit(COULD_NOT_RUN, f"kmem-oracle: {message} (see {self.prog} --help)\n")
+
+
+def target_of(text_given: str) -> Target:
+    """Return the target that an argument names.
+
+    Errors   CouldNotRun
+    """
+    if text_given == "model":
+        return Target("model", "", text_given)
+    if text_given.startswith("malloc:"):
+        return Target("malloc", text_given.removeprefix("malloc:"), text_given)
+    if ":" in text_given and "/" not in text_given.partition(":")[0]:
+        raise CouldNotRun(f"unknown target {text_given!r}: a target is {KINDS}")
+    path = Path(text_given)
+    if not path.exists():
+        raise CouldNotRun(f"{text_given}: no such file; a target is {KINDS}")
+    if not path.is_file():
+        raise CouldNotRun(f"{text_given}: not a file; a target is {KINDS}")
+    return Target("library", str(path.resolve()), text_given)
+
+
+def waived_of(given: str) -> frozenset[str]:
+    """Return the clauses to waive.
+
+    Errors   CouldNotRun for an unknown one
+    """
+    names = frozenset(name.strip() for name in given.split(",") if name.strip())
+    unknown = sorted(names - CLAUSES.keys())
+    if unknown:
+        raise CouldNotRun(f"unknown clause to waive: {', '.join(unknown)}; `kmem-oracle clauses` lists them")
+    return names
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Judge a target."""
+    budget = campaign.Budget(
+        calls=arguments.calls,
+        seconds=arguments.time,
+        call_seconds=arguments.call_time,
+        memory=arguments.memory << 20,
+    )
+    try:
+        result = campaign.campaign(
+            target_of(arguments.target),
+            profile=arguments.profile,
+            seed=arguments.seed,
+            budget=budget,
+            waived=waived_of(arguments.waive),
+            progress=_progress if sys.stderr.isatty() else lambda _: None,
+        )
+    except (CouldNotRun, ProfileError) as error:
+        _report(arguments.json, machine.error_json(arguments.target, str(error)))
+        return _fail(str(error))
+    _report(arguments.json, machine.as_json(result, []))
+    print("\n".join(text.verdict_lines(result)))
+    if machine.verdict_of(result) == "violation":
+        return VIOLATION
+    return COULD_NOT_RUN if result.interrupted else PASS
+
+
+def _progress(phase: str) -> None:
+    """Show on a terminal what is being done."""
+    print(f"\r\x1b[K{phase} …", end="\r", file=sys.stderr, flush=True)
+
+
+def clauses(_arguments: argparse.Namespace) -> int:
+    """List the clauses."""
+    for clause in CLAUSES.values():
+        print(f"{clause.id:20} {clause.who:10} {clause.sentence}")
+    return PASS
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Prove the rules."""
+    try:
+        from kmem_proofs import verify as prover
+    except ModuleNotFoundError as error:
+        return _fail(f"verify needs {error.name}: install it with `pip install 'kmem-oracle[proofs]'`")
+    return prover.run(
+        arguments.patterns, json_path=arguments.json, jobs=arguments.jobs, mutants=not arguments.no_mutants
+    )
+
+
+def _report(path: str | None, report: dict[str, object]) -> None:
+    """Write the JSON report if one was asked for; a report that cannot be written ends the command."""
+    if path is None:
+        return
+    try:
+        machine.write(path, report)
+    except OSError as error:
+        raise SystemExit(_fail(f"cannot write {path}: {error.strerror}")) from error
+
+
+def _fail(message: str) -> int:
+    """Say in one line why nothing could be run."""
+    line = " ".join(message.split())
+    print(f"kmem-oracle: {line}", file=sys.stderr)
+    return COULD_NOT_RUN
+
+
+def _positive(given: str) -> int:
+    """Return a whole number of 1 or more."""
+    number = int(given)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _seconds(given: str) -> float:
+    """Return a number of seconds above 0."""
+    number = float(given)
+    if not 0 < number < 1e9:
+        raise argparse.ArgumentTypeError("must be a number of seconds above 0")
+    return number
+
+
+def parser() -> Parser:
+    """Return the parser of the command line."""
+    top = Parser(prog="kmem-oracle", description=__doc__.splitlines()[0] if __doc__ else None)
+    commands = top.add_subparsers(dest="command", required=True, parser_class=Parser)
+    one = commands.add_parser("check", help="judge an allocator", description="Judge an allocator.")
+    one.add_argument("target", help=KINDS)
+    one.add_argument("--seed", type=int, default=1, help="replays a campaign (default 1)")
+    one.add_argument("--calls", type=_positive, default=campaign.CALLS, help="judged calls (default 200000)")
+    one.add_argument("--time", type=_seconds, default=campaign.SECONDS, help="seconds (default 60)")
+    one.add_argument("--profile", default="", help="promises to judge by: a name or a .toml file")
+    one.add_argument("--waive", default="", metavar="CLAUSE,…", help="clauses not to judge")
+    one.add_argument("--json", metavar="FILE", help="write the verdict as JSON")
+    one.add_argument(
+        "--call-time", type=_seconds, default=campaign.CALL_SECONDS, help="seconds before a call hangs"
+    )
+    one.add_argument(
+        "--memory",
+        type=_positive,
+        default=campaign.MEMORY >> 20,
+        help="MiB that the target may map (default 8192)",
+    )
+    one.set_defaults(run=check)
+    two = commands.add_parser("verify", help="prove the rules", description="Prove the rules.")
+    two.add_argument(
+        "patterns", nargs="*", help="obligations to prove: names, or patterns with * (default all)"
+    )
+    two.add_argument("--json", metavar="FILE", help="write the verdicts as JSON")
+    two.add_argument("--jobs", type=_positive, default=2, help="processes (default 2)")
+    two.add_argument("--no-mutants", action="store_true", help="prove only; do not show that proofs can fail")
+    two.set_defaults(run=verify)
+    three = commands.add_parser("clauses", help="list the rules", description="List the rules.")
+    three.set_defaults(run=clauses)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    arguments = parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except KeyboardInterrupt:
+        return _fail("interrupted")
+    except BrokenPipeError:
+        return COULD_NOT_RUN
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -25,6 +25,7 @@ from kmem_spec.units import ZERO_SIZE_PTR
 CHAPTERS: Final = (caller, mem, page, slab)  # importing a chapter registers its clauses
 PLANS_KEPT: Final = 1 << 16
 DEATHS_KEPT: Final = 1 << 20  # frees remembered, to tell a second free from a pointer never given
+RETRIES: Final = 16  # times that a call which once worked from empty may fail in a row from empty
 NO_OP: Final = {"kfree": "SLAB-FREE-NULL", "free_pages": "PAGE-FREE-NULL"}
 
 
@@ -58,6 +59,8 @@ class Plan:
     served: bool
     nulls: int = 0
     objects: int = 0
+    from_empty: bool = False
+    refusals: int = 0
 
 
 class Judge:
@@ -80,6 +83,7 @@ class Judge:
         self._counts: Counter[str] = Counter()
         self._accepted = 0
         self._freed = 0
+        self._cycles = 0
         self._plans: dict[str, dict[tuple[int, ...], Plan]] = {name: {} for name in APIS}
         rules: dict[Role, Callable[[Call, Answer], Finding | None]] = {
             "allocate": self._allocate,
@@ -98,6 +102,7 @@ class Judge:
         self.ledger: Ledger[Live] = Ledger(self.spans, self.records)
         self._died: deque[tuple[int, int]] = deque(maxlen=DEATHS_KEPT)  # start, event
         self._ignored: set[int] = set()
+        self._alone: Plan | None = None  # the one shape of call made since nothing was live
 
     def admit(self, event: Event) -> Finding | None:
         """Take the next event: change the ledger if it is legal, else say which clause it breaks.
@@ -141,6 +146,7 @@ class Judge:
         total = Counter(self._counts)
         total["MEM-RETURNS"] += self.events
         total["MEM-APART"] += self._accepted
+        total["MEM-LIVENESS"] += self._cycles
         total["MEM-KEEP"] += self._freed if self._looked else 0
         for plans in self._plans.values():
             for plan in plans.values():
@@ -155,6 +161,9 @@ class Judge:
         result = answer.result
         if not plan.legal:
             return self._wrong_mask(call)
+        if plan is not self._alone:
+            self._alone = None if self.records else plan
+            plan.from_empty = False
         if result == 0:
             plan.nulls += 1
             rules = plan.on_null
@@ -165,7 +174,11 @@ class Judge:
             if not holds(asked, answer):
                 return self._broken(clause, call, asked, answer)
         if result == 0 or not plan.served:
-            return None
+            return None if self.records else self._from_empty(call, plan)
+        if not self.records:
+            self._cycles += plan.from_empty
+            plan.from_empty = True
+            plan.refusals = 0
         usable = answer.usable
         size = asked.size
         try:
@@ -187,6 +200,7 @@ class Judge:
         finding = self._wrong_pointer(APIS[call.api], call) or self._wrong_mask(call)
         if finding is not None:
             return finding
+        self._alone = None
         old = self.records[start]
         # Linux clears the tail also when an object shrinks, so there zeroes are due from the size last
         # asked for; the documentation alone promises them for bytes that no owner has had.
@@ -265,6 +279,20 @@ class Judge:
         self._end(start)
         self._ignored.add(start)
         return self._broken(clause, call, live.asked, answer, live.birth)
+
+    def _from_empty(self, call: Call, plan: Plan) -> Finding | None:
+        """Judge a NULL where nothing is live, and nothing but such calls came since that was so before."""
+        if not plan.from_empty or "MEM-LIVENESS" not in self._in_force:
+            return None
+        self._counts["MEM-LIVENESS"] += 1
+        plan.refusals += 1
+        if plan.refusals < RETRIES:
+            return None
+        text = (
+            f"{show(call)} gave NULL {RETRIES} times in a row with nothing live, "
+            f"though it worked before when nothing was live, and no other call was made since"
+        )
+        return self._finding("MEM-LIVENESS", text)
 
     def _overlap(self, call: Call, start: int, length: int, clause: str) -> Finding | None:
         """Make the finding for an object that shares bytes with live ones; none of them is judged further."""

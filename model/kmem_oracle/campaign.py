@@ -1,0 +1,122 @@
+"""A campaign: phase after phase on one target, until a violation or the end of the budget."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from kmem_oracle.generate import Generator
+from kmem_oracle.play import Play, play
+from kmem_oracle.script import Op
+from kmem_oracle.shrink import Shrinker
+from kmem_oracle.targets.process import CouldNotRun, Target, Worker
+from kmem_spec.judge import Judge
+from kmem_spec.profile import Profile, load
+
+CALLS: Final = 200_000
+SECONDS: Final = 60.0
+CALL_SECONDS: Final = 5.0
+SHRINK_SECONDS: Final = 5.0
+MEMORY: Final = 8 << 30  # bytes of address space that a target's process may map
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long to go on.
+
+    calls         judged calls
+    seconds       of the whole campaign, without the reduction of what it finds
+    call_seconds  that one call may take before it counts as a hang
+    memory        bytes of address space for the target's process
+    shrink        seconds for the reduction of a finding
+    """
+
+    calls: int = CALLS
+    seconds: float = SECONDS
+    call_seconds: float = CALL_SECONDS
+    memory: int = MEMORY
+    shrink: float = SHRINK_SECONDS
+
+
+@dataclass(slots=True)
+class Result:
+    """What a campaign found out."""
+
+    target: str
+    profile: Profile
+    seed: int
+    apis: frozenset[str]
+    calls: int = 0
+    seconds: float = 0.0
+    counts: dict[str, int] = field(default_factory=dict)
+    play: Play | None = None
+    phase: str = ""
+    interrupted: bool = False
+
+
+def campaign(
+    target: Target,
+    *,
+    profile: str,
+    seed: int,
+    budget: Budget,
+    waived: frozenset[str],
+    progress: Callable[[str], None],
+) -> Result:
+    """Judge a target.
+
+    `profile` is the name of a profile, or empty for the one that the target names, or else `contract`.
+    Errors   CouldNotRun, ProfileError
+    """
+    with Worker(call_seconds=budget.call_seconds, memory_limit=budget.memory) as worker:
+        with worker.open(target) as run:
+            promised = load(profile or run.profile or "contract")
+            apis = run.apis
+        result = Result(target.label, promised, seed, apis)
+        judge = Judge(promised, waived=waived, looked=True)
+        generator = Generator(seed, promised, apis)
+        begin = time.monotonic()
+        gc.collect()
+        gc.disable()  # events are many, and none of them is part of a cycle
+        try:
+            for phase in generator.phases():
+                progress(phase.name)
+                outcome = play(worker, target, phase.ops, judge, deadline=begin + budget.seconds)
+                result.calls += outcome.calls
+                if outcome.finding is not None:
+                    result.play, result.phase = outcome, phase.name
+                    break
+                if result.calls >= budget.calls or time.monotonic() - begin >= budget.seconds:
+                    break
+        except KeyboardInterrupt:
+            result.interrupted = True
+        finally:
+            gc.enable()
+            result.seconds = time.monotonic() - begin
+            result.counts = judge.counts()
+        if result.play is not None:
+            progress("reducing")
+            result.play = _shrink(worker, target, result, waived, budget.shrink)
+    return result
+
+
+def _shrink(worker: Worker, target: Target, result: Result, waived: frozenset[str], seconds: float) -> Play:
+    """Return the reduced violation; what was found is kept whatever happens on the way."""
+    assert result.play is not None
+
+    def test(ops: Sequence[Op]) -> Play:
+        judge = Judge(result.profile, waived=waived, looked=True)
+        try:
+            return play(worker, target, ops, judge)
+        except CouldNotRun:
+            return Play(0)
+
+    shrinker = Shrinker(result.play, test, seconds)
+    try:
+        return shrinker.run()
+    except KeyboardInterrupt:
+        result.interrupted = True
+        return shrinker.best

@@ -1,0 +1,145 @@
+"""Play calls on a target and let the judge read what happened, chunk by chunk.
+
+While the target runs one chunk, the judge reads the one before.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from kmem_oracle.script import ID_ZERO_SIZE, Op
+from kmem_oracle.targets.driver import SKIPPED, SPOILT
+from kmem_oracle.targets.process import CHUNK, Death, Record, Run, Target, Worker
+from kmem_spec.calls import APIS, Answer, Call, Event, Lost
+from kmem_spec.finding import Finding
+from kmem_spec.judge import Judge
+from kmem_spec.units import ZERO_SIZE_PTR
+
+TAKES_POINTER: Final = {api.name: "pointer" in api.parameters for api in APIS.values()}
+SEEN_NOTHING: Final = (-1, -1, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """What came of playing calls.
+
+    calls     how many calls the target answered
+    finding   the first violation, if there was one
+    ops       the calls up to and with the one that broke a clause
+    others    indices into `ops` of the calls that made or freed the other objects involved
+    """
+
+    calls: int
+    finding: Finding | None = None
+    ops: tuple[Op, ...] = ()
+    others: tuple[int, ...] = ()
+
+
+class Reader:
+    """Turn calls and records into events: ids become addresses."""
+
+    def __init__(self) -> None:
+        """Know no object."""
+        self._where: dict[int, int] = {0: 0, ID_ZERO_SIZE: ZERO_SIZE_PTR}
+
+    def event(self, op: Op, record: Record) -> Event | None:
+        """Return what a record says, None for a call that was skipped."""
+        api, out, args = op
+        result, usable, nonzero, changed, status = record
+        if status:
+            if status == SKIPPED:
+                return None
+            assert status == SPOILT
+            return Event(Call("check", (self._where[args[0]],)), Answer(0, changed=changed))
+        if TAKES_POINTER[api]:
+            args = (self._where.get(args[0], 0), *args[1:])
+        if out and result:
+            self._where[out] = result
+        return Event(Call(api, args), Answer(result, usable, nonzero, changed))
+
+    def lost(self, op: Op, how: str) -> Lost:
+        """Return the event of a call that did not return."""
+        api, _, args = op
+        if TAKES_POINTER[api]:
+            args = (self._where.get(args[0], 0), *args[1:])
+        return Lost(Call(api, args), how)
+
+
+def play(
+    worker: Worker, target: Target, ops: Iterable[Op], judge: Judge, *, deadline: float = float("inf")
+) -> Play:
+    """Play calls on a freshly loaded target until the first violation, the end, or the deadline.
+
+    Errors   CouldNotRun
+    """
+    judge.start_over()
+    with worker.open(target) as run:
+        return _Playing(run, judge).through(ops, deadline)
+
+
+class _Playing:
+    """One run in progress."""
+
+    def __init__(self, run: Run, judge: Judge) -> None:
+        self._run = run
+        self._judge = judge
+        self._reader = Reader()
+        self._past: list[Op] = []
+        self._op_of_event: list[int] = []
+        self._base = judge.events
+        self._calls = 0
+
+    def through(self, ops: Iterable[Op], deadline: float) -> Play:
+        """Run and judge in turn."""
+        source = (op for op in ops if op.api == "check" or op.api in self._run.apis)
+        chunk = list(itertools.islice(source, CHUNK))
+        if chunk:
+            self._run.start(chunk)
+        while chunk:
+            following = list(itertools.islice(source, CHUNK))
+            records, death = self._run.finish()
+            if following and death is None and time.monotonic() < deadline:
+                self._run.start(following)
+            else:
+                following = []
+            play = self._read(chunk, records, death)
+            if play is not None:
+                return play
+            chunk = following
+        return Play(self._calls)
+
+    def _read(self, chunk: list[Op], records: list[Record], death: Death | None) -> Play | None:
+        """Judge a chunk."""
+        admit, event_of = self._judge.admit, self._reader.event
+        begin = len(self._past)
+        origin = self._op_of_event
+        self._past.extend(chunk)
+        for index, (op, record) in enumerate(zip(chunk, records, strict=False), begin):
+            event = event_of(op, record)
+            if event is None:
+                continue
+            origin.append(index)
+            finding = admit(event)
+            if finding is not None:
+                self._calls = len(origin)
+                return self._found(finding, index)
+        self._calls = len(origin)
+        if death is None:
+            return None
+        index = begin + death.index
+        if death.index >= len(chunk):  # after its last call: nothing was asked of it
+            index -= 1
+        origin.append(index)
+        lost = self._judge.lose(self._reader.lost(self._past[index], death.how))
+        return Play(self._calls) if lost is None else self._found(lost, index)
+
+    def _found(self, finding: Finding, index: int) -> Play:
+        """Return a violation with the calls that led to it."""
+        others = tuple(
+            self._op_of_event[event - self._base] for event in finding.others if event >= self._base
+        )
+        return Play(self._calls, finding, tuple(self._past[: index + 1]), others)

@@ -1,0 +1,191 @@
+"""From calls to text: a script as people read it, with what repeats written as `repeat`.
+
+A line of a rendered script is a call, or the head of a `repeat`; a closing brace stands at the end of the
+last line inside, so the number of lines is the length of the script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op
+from kmem_spec import gfp
+from kmem_spec.calls import APIS
+from kmem_spec.units import SIZE_MAX
+
+LONGEST_PATTERN: Final = 8
+FEWEST_ROUNDS: Final = 3
+LETTERS: Final = "abcdefghjklmnopqrstuvwxyz"  # `i` counts rounds
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """`count` repetitions of the calls from `start` on, `length` calls each."""
+
+    start: int
+    length: int
+    count: int
+
+
+def lines_of(ops: Sequence[Op], names: Mapping[str, int] = gfp.NAMES_6_1) -> list[str]:
+    """Return the lines of a script that reads back as `ops`, but for the numbers of its ids."""
+    labels = _Labels(ops)
+    lines: list[str] = []
+    for part in _parts(ops):
+        body = ops[part.start : part.start + part.length]
+        inside = labels.over_rounds(ops, part) if part.count > 1 else None
+        if inside is None:
+            stretch = ops[part.start : part.start + part.length * part.count]
+            lines.extend(_line(op, [labels.of(item) for item in _ids(op)], names) for op in stretch)
+            continue
+        lines.append(f"repeat {part.count} {{")
+        lines.extend(f"  {_line(op, labelled, names)}" for op, labelled in zip(body, inside, strict=True))
+        lines[-1] += " }"
+    return lines
+
+
+class _Labels:
+    """The names of ids: `a` for one object, `a[7]` for one of many that a `repeat` made."""
+
+    def __init__(self, ops: Sequence[Op]) -> None:
+        self._known: dict[int, tuple[str, int]] = {}
+        self._count = 0
+        self._span: dict[int, tuple[int, int]] = {}
+        for index, op in enumerate(ops):
+            for item in _ids(op):
+                first, _ = self._span.get(item, (index, index))
+                self._span[item] = (first, index)
+
+    def of(self, item: int) -> str:
+        """Return the label of one id."""
+        if item <= 0:
+            return {ID_NULL: "NULL", ID_ZERO_SIZE: "ZERO_SIZE_PTR"}[item]
+        if item not in self._known:
+            self._known[item] = (self._fresh(), -1)
+        name, index = self._known[item]
+        return name if index < 0 else f"{name}[{index}]"
+
+    def over_rounds(self, ops: Sequence[Op], part: Round) -> list[list[str]] | None:
+        """Return the labels in each call of a round, with `i` in them; None if none can say it."""
+        inside: dict[int, str] = {}
+        labelled: list[list[str]] = []
+        for offset in range(part.length):
+            rounds = [_ids(ops[part.start + offset + k * part.length]) for k in range(part.count)]
+            row = []
+            for column in zip(*rounds, strict=True):
+                label = inside.get(column[0]) or self._over(column, part)
+                if label is None:
+                    return None
+                inside[column[0]] = label
+                row.append(label)
+            labelled.append(row)
+        return labelled
+
+    def _over(self, column: tuple[int, ...], part: Round) -> str | None:
+        """Return one label for the ids that a place in the round takes, round by round."""
+        if column[0] <= 0 or column[0] == column[1]:
+            return self.of(column[0])
+        if all(item in self._known for item in column):
+            places = [self._known[item] for item in column]
+            base, step = places[0][1], places[1][1] - places[0][1]
+            if places != [(places[0][0], base + k * step) for k in range(part.count)] or base < 0:
+                return None
+            index = "i" if (base, step) == (0, 1) else f"{base} {'+' if step > 0 else '-'} "
+            if index != "i":
+                index += "i" if abs(step) == 1 else f"{abs(step)} * i"
+            return f"{places[0][0]}[{index}]"
+        if any(item in self._known for item in column):
+            return None
+        name = self._fresh()
+        rounds = [part.start + k * part.length for k in range(part.count)]
+        for k, item in enumerate(column):
+            self._known[item] = (name, k)
+        local = all(
+            start <= self._span[item][0] and self._span[item][1] < start + part.length
+            for item, start in zip(column, rounds, strict=True)
+        )
+        return name if local else f"{name}[i]"
+
+    def _fresh(self) -> str:
+        """Return a name not yet used."""
+        turn, letter = divmod(self._count, len(LETTERS))
+        self._count += 1
+        return LETTERS[letter] + (str(turn) if turn else "")
+
+
+def _line(op: Op, labels: Sequence[str], names: Mapping[str, int]) -> str:
+    """Return one call as text; `labels` are those of the object it makes, then of its pointers."""
+    pointers = iter(labels[1:])
+    shown = []
+    for kind, value in zip(APIS[op.api].parameters, op.args, strict=True):
+        if kind == "pointer":
+            shown.append(next(pointers))
+        elif kind == "gfp":
+            shown.append(gfp.describe(value, dict(names)))
+        else:
+            shown.append(_number(value))
+    call = f"{op.api}({', '.join(shown)})"
+    return f"{labels[0]} = {call}" if op.out > 0 else call
+
+
+def _number(value: int) -> str:
+    """Return a size as people write it: powers of two that matter by their exponent."""
+    for shift in range(24, 65):
+        for delta in (-1, 0, 1):
+            if value == (1 << shift) + delta and value <= SIZE_MAX:
+                return f"2**{shift}" + {-1: " - 1", 0: "", 1: " + 1"}[delta]
+    return str(value)
+
+
+def _parts(ops: Sequence[Op]) -> list[Round]:
+    """Cut a script into stretches that repeat and single calls."""
+    parts: list[Round] = []
+    at = 0
+    while at < len(ops):
+        best = Round(at, 1, 1)
+        for length in range(1, LONGEST_PATTERN + 1):
+            count = _rounds(ops, at, length)
+            if count >= FEWEST_ROUNDS and (count - 1) * length > (best.count - 1) * best.length:
+                best = Round(at, length, count)
+        parts.append(best)
+        at += best.length * best.count
+    return parts
+
+
+def _rounds(ops: Sequence[Op], start: int, length: int) -> int:
+    """Return how often the `length` calls at `start` come in a row, each place's id moving on evenly."""
+    first, second = ops[start : start + length], ops[start + length : start + 2 * length]
+    if len(second) < length or any(_shape(a) != _shape(b) for a, b in zip(first, second, strict=True)):
+        return 1
+    steps = [
+        [b - a for a, b in zip(_ids(one), _ids(two), strict=True)]
+        for one, two in zip(first, second, strict=True)
+    ]
+    count = 2
+    while True:
+        later = ops[start + count * length : start + (count + 1) * length]
+        if len(later) < length:
+            return count
+        for one, two, step in zip(first, later, steps, strict=True):
+            due = [item + count * by for item, by in zip(_ids(one), step, strict=True)]
+            if _shape(one) != _shape(two) or _ids(two) != due:
+                return count
+        count += 1
+
+
+def _ids(op: Op) -> list[int]:
+    """Return the ids in a call: the one it makes, then its pointers."""
+    kinds = APIS[op.api].parameters
+    return [op.out] + [arg for arg, kind in zip(op.args, kinds, strict=True) if kind == "pointer"]
+
+
+def _shape(op: Op) -> tuple[object, ...]:
+    """Return what of a call is no id of an object."""
+    kinds = APIS[op.api].parameters
+    return (
+        op.api,
+        op.out > 0,
+        *(min(arg, 1) if kind == "pointer" else arg for arg, kind in zip(op.args, kinds, strict=True)),
+    )

@@ -1,0 +1,55 @@
+"""Verdicts as JSON, in the shape that spec/script.md writes down."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from kmem_oracle.campaign import Result
+from kmem_oracle.render import lines_of
+from kmem_spec.clauses import CLAUSES
+from kmem_spec.gfp import NAMES
+
+
+def verdict_of(result: Result) -> str:
+    """Return "pass" or "violation"."""
+    return "violation" if result.play is not None and result.play.finding is not None else "pass"
+
+
+def as_json(result: Result, files: list[str]) -> dict[str, object]:
+    """Return the verdict on a target."""
+    violation: dict[str, object] | None = None
+    if result.play is not None and result.play.finding is not None:
+        finding = result.play.finding
+        clause = CLAUSES[finding.clause]
+        violation = {
+            "clause": clause.id,
+            "sentence": clause.sentence,
+            "source": clause.source,
+            "message": finding.message,
+            "script": lines_of(result.play.ops, NAMES[result.profile.gfp]),
+            "files": files,
+        }
+    return {
+        "verdict": verdict_of(result),
+        "target": result.target,
+        "profile": result.profile.name,
+        "seed": result.seed,
+        "calls": result.calls,
+        "seconds": round(result.seconds, 3),
+        "clauses": result.counts,
+        "violation": violation,
+    }
+
+
+def error_json(target: str, message: str) -> dict[str, object]:
+    """Return the report on a target that could not be run."""
+    return {"verdict": "error", "target": target, "message": message, "violation": None}
+
+
+def write(path: str, report: dict[str, object]) -> None:
+    """Write a report to a file.
+
+    Errors   OSError
+    """
+    Path(path).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,176 @@
+"""The driver: runs the calls of a script on a target and writes down what it saw.
+
+It fills what it gets with a pattern of the object's id, compares before each free and resize, and looks
+for zeroes where they are promised. It judges nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from kmem_oracle.script import ID_ZERO_SIZE, Op
+from kmem_oracle.targets.access import Access
+from kmem_spec.calls import APIS
+from kmem_spec.gfp import ZERO
+from kmem_spec.units import PAGE_SIZE, ZERO_SIZE_PTR
+
+RECORD: Final = struct.Struct("<QqqqQ")  # result, usable, nonzero, changed, status
+HEADER: Final = struct.Struct("<QQ")  # call in hand, what is being done with it
+DONE, SKIPPED, SPOILT = 0, 1, 2  # SPOILT: the object had changed before the call, which was not made
+CALLING, TOUCHING = 0, 1
+ZERO_SIZED: Final = 1 << 63  # marks no object; never a valid phase
+
+
+class Held(NamedTuple):
+    """An object in the driver's hands.
+
+    high     largest size in bytes that it was asked to have
+    zeroed   whether every call for it so far asked for zeroes
+    """
+
+    start: int
+    size: int
+    high: int
+    zeroed: bool
+
+
+class Driver:
+    """Run calls on one target, whose functions take and give plain integers."""
+
+    def __init__(
+        self,
+        functions: Mapping[str, Callable[..., int | None]],
+        access: Access,
+        memory: memoryview,
+        largest: int,
+    ) -> None:
+        """Write records into `memory` after its header; touch no object of more than `largest` bytes."""
+        self._functions = functions
+        self._access = access
+        self._memory = memory
+        self._words = memory[: HEADER.size].cast("Q")
+        self._largest = largest
+        self._held: dict[int, Held] = {}
+        self._measure = functions.get("ksize")
+        roles = {
+            "allocate": self._allocate,
+            "resize": self._resize,
+            "free": self._free,
+            "measure": self._ksize,
+            "look": self._check,
+        }
+        self._rules = {api.name: roles[api.role] for api in APIS.values()}
+
+    def run(self, ops: Sequence[Op], base: int) -> None:
+        """Run a chunk; the record of call k goes to byte `base` + k records."""
+        words, pack, memory = self._words, RECORD.pack_into, self._memory
+        rules, size = self._rules, RECORD.size
+        at = base
+        for index, (api, out, args) in enumerate(ops):
+            words[1] = CALLING
+            words[0] = index
+            pack(memory, at, *rules[api](api, out, args))
+            at += size
+        words[0] = len(ops)
+
+    def _allocate(self, api: str, out: int, args: tuple[int, ...]) -> tuple[int, int, int, int, int]:
+        """Run a call that makes an object."""
+        result = self._functions[api](*args) or 0
+        shape = APIS[api]
+        if shape.family == "page":
+            order = args[1] if len(args) > 1 else 0
+            size = PAGE_SIZE << order if order <= 32 else self._largest + 1
+        else:
+            size = args[0] if len(args) == 2 else args[0] * args[1]
+        zeroed = shape.zeroes or args[0 if shape.family == "page" else -1] & ZERO != 0
+        return self._take(out, result, size, size, zeroed, 0, size if zeroed else 0)
+
+    def _take(
+        self, out: int, result: int, size: int, high: int, zeroed: bool, zero_from: int, zero_to: int
+    ) -> tuple[int, int, int, int, int]:
+        """Look at a new object, fill it and hold it."""
+        if result == 0:
+            return (0, -1, -1, -1, DONE)
+        if result == ZERO_SIZE_PTR or size > self._largest or not self._access.reachable(result, size):
+            self._held[out] = Held(result, 0, 0, False)
+            return (result, -1, -1, -1, DONE)
+        usable = -1
+        if self._measure is not None and size:
+            usable = self._measure(result) or 0
+        self._words[1] = TOUCHING
+        nonzero = self._access.nonzero(result, zero_from, zero_to) if zero_to else -1
+        self._access.fill(result, size, out)
+        self._held[out] = Held(result, size, high, zeroed)
+        return (result, usable, nonzero, -1, DONE)
+
+    def _resize(self, api: str, out: int, args: tuple[int, ...]) -> tuple[int, int, int, int, int]:
+        """Run a krealloc."""
+        pointer, size, mask = args
+        zeroed = mask & ZERO != 0
+        if pointer <= 0:
+            result = self._functions[api](ZERO_SIZE_PTR if pointer == ID_ZERO_SIZE else 0, size, mask) or 0
+            return self._take(out, result, size, size, zeroed, 0, size if zeroed else 0)
+        held = self._held.get(pointer)
+        if held is None:
+            return (0, -1, -1, -1, SKIPPED)
+        self._words[1] = TOUCHING
+        spoilt = self._access.changed(held.start, held.size, pointer)
+        if spoilt >= 0:
+            return (0, -1, -1, spoilt, SPOILT)
+        self._words[1] = CALLING
+        result = self._functions[api](held.start, size, mask) or 0
+        self._words[1] = TOUCHING
+        if result == 0:
+            changed = self._access.changed(held.start, held.size, pointer) if size else -1
+            return (0, -1, -1, changed, DONE)
+        del self._held[pointer]
+        if result == ZERO_SIZE_PTR or size > self._largest or not self._access.reachable(result, size):
+            self._held[out] = Held(result, 0, 0, False)
+            return (result, -1, -1, -1, DONE)
+        changed = self._access.changed(result, min(held.size, size), pointer)
+        zeroed = zeroed and held.zeroed
+        nonzero = -1
+        if zeroed and size > held.size:
+            nonzero = self._access.nonzero(result, held.high, size)
+            if nonzero < 0:
+                nonzero = self._access.nonzero(result, held.size, min(held.high, size))
+        _, usable, _, _, status = self._take(out, result, size, max(held.high, size), zeroed, 0, 0)
+        return (result, usable, nonzero, changed, status)
+
+    def _free(self, api: str, _out: int, args: tuple[int, ...]) -> tuple[int, int, int, int, int]:
+        """Run a call that gives an object back."""
+        pointer = args[0]
+        if pointer <= 0:
+            self._functions[api](ZERO_SIZE_PTR if pointer == ID_ZERO_SIZE else 0, *args[1:])
+            return (0, -1, -1, -1, DONE)
+        held = self._held.get(pointer)
+        if held is None:
+            return (0, -1, -1, -1, SKIPPED)
+        self._words[1] = TOUCHING
+        spoilt = self._access.changed(held.start, held.size, pointer)
+        if spoilt >= 0:
+            return (0, -1, -1, spoilt, SPOILT)
+        self._words[1] = CALLING
+        del self._held[pointer]
+        self._functions[api](held.start, *args[1:])
+        return (0, -1, -1, -1, DONE)
+
+    def _ksize(self, api: str, _out: int, args: tuple[int, ...]) -> tuple[int, int, int, int, int]:
+        """Run a ksize."""
+        pointer = args[0]
+        if pointer <= 0:
+            return (self._functions[api](ZERO_SIZE_PTR if pointer else 0) or 0, -1, -1, -1, DONE)
+        held = self._held.get(pointer)
+        if held is None:
+            return (0, -1, -1, -1, SKIPPED)
+        return (self._functions[api](held.start) or 0, -1, -1, -1, DONE)
+
+    def _check(self, _api: str, _out: int, args: tuple[int, ...]) -> tuple[int, int, int, int, int]:
+        """Compare an object with what was written there."""
+        held = self._held.get(args[0])
+        if held is None:
+            return (0, -1, -1, -1, SKIPPED)
+        self._words[1] = TOUCHING
+        return (0, -1, -1, self._access.changed(held.start, held.size, args[0]), DONE)

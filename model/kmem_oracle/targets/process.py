@@ -1,0 +1,236 @@
+"""The parent's side of a worker: start it, run calls on a target in a fresh child, survive what it does."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+from kmem_oracle.script import Op
+from kmem_oracle.targets.driver import HEADER, RECORD, TOUCHING
+from kmem_oracle.targets.wire import Message, receive, send
+from kmem_oracle.targets.worker import OUT_OF_MEMORY
+
+CHUNK: Final = 2048  # calls to a chunk
+HALF: Final = CHUNK * RECORD.size
+LOAD_SECONDS: Final = 20.0
+Record = tuple[int, int, int, int, int]
+
+
+class CouldNotRun(Exception):
+    """A target that cannot be judged at all; the message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to open: `kind` is model, malloc or library; `name` a path where it needs one."""
+
+    kind: str
+    name: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a target died: in the middle of call `index` of the chunk; `how` completes "the call …"."""
+
+    index: int
+    how: str
+
+
+class Worker:
+    """A worker process and the memory it shares with us. Use it as a context."""
+
+    def __init__(self, *, call_seconds: float, memory_limit: int) -> None:
+        """Start nothing yet. Units: seconds that one call may take, bytes that a target may map."""
+        self.call_seconds = call_seconds
+        self.memory_limit = memory_limit
+
+    def __enter__(self) -> Self:
+        """Start the worker."""
+        with tempfile.TemporaryFile(prefix="kmem-oracle-") as file:
+            file.truncate(HEADER.size + 2 * HALF)
+            self._memory = mmap.mmap(file.fileno(), 0)
+            environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+            # Some malloc libraries want static TLS, of which a process has only what this reserves.
+            environment.setdefault("GLIBC_TUNABLES", "glibc.rtld.optional_static_tls=65536")
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "kmem_oracle.targets.worker", str(file.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                pass_fds=[file.fileno()],
+                env=environment,
+                start_new_session=True,  # Ctrl-C reaches us alone
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._out, self._in = self._process.stdin, self._process.stdout
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the worker and whatever it runs."""
+        self._process.kill()
+        self._process.wait()
+        self._out.close()
+        self._in.close()
+        self._memory.close()
+
+    def open(self, target: Target) -> Run:
+        """Begin a run on a freshly loaded target.
+
+        Errors   CouldNotRun
+        """
+        self.tell(("open", target.kind, target.name, self.memory_limit))
+        return Run(self, target)
+
+    def message(self) -> Message | None:
+        """Return the next message of the worker, None if it is gone."""
+        return receive(self._in.fileno())
+
+    def waiting(self, seconds: float) -> bool:
+        """Say whether a message arrives within that time."""
+        return bool(select.select([self._in], [], [], seconds)[0])
+
+    def tell(self, message: Message) -> None:
+        """Send the worker a message; one that is gone is found out by the next answer."""
+        try:
+            send(self._out.fileno(), message)
+        except BrokenPipeError:
+            return
+
+    def position(self) -> tuple[int, int]:
+        """Return which call of the chunk is in hand, and whether it is called or its memory touched."""
+        index, doing = HEADER.unpack_from(self._memory, 0)
+        return index, doing
+
+    def records(self, half: int, count: int) -> list[Record]:
+        """Return the first records of a chunk."""
+        begin = HEADER.size + half * HALF
+        return list(RECORD.iter_unpack(self._memory[begin : begin + count * RECORD.size]))
+
+
+class Run:
+    """One child with one freshly loaded target. Use it as a context."""
+
+    def __init__(self, worker: Worker, target: Target) -> None:
+        """Wait until the target is loaded.
+
+        Errors   CouldNotRun where it is not
+        """
+        self._worker = worker
+        self._half = 0
+        self._ended = False
+        self._pid = 0
+        self._sent = 0
+        deadline = time.monotonic() + LOAD_SECONDS
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0 or not worker.waiting(left):
+                self._kill()
+                raise CouldNotRun(f"{target.label}: loading it took more than {LOAD_SECONDS:.0f} s; it hangs")
+            message = worker.message()
+            if message is None:
+                raise CouldNotRun(f"{target.label}: the worker process ended; try again with more memory")
+            if message[0] == "pid":
+                self._pid = int(str(message[1]))
+            elif message[0] == "exit":
+                self._ended = True
+                how = describe_exit(int(str(message[1])))
+                raise CouldNotRun(f"{target.label}: loading it {how}")
+            elif message[0] == "unusable":
+                self._await_exit()
+                raise CouldNotRun(str(message[1]))
+            else:
+                assert message[0] == "ready"
+                names = message[1]
+                assert isinstance(names, list)
+                self.apis = frozenset(str(name) for name in names)
+                self.profile = str(message[2])
+                return
+
+    def __enter__(self) -> Self:
+        """Return the run."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the child, gently if it can be."""
+        if self._ended:
+            return
+        if kind is None and self._sent == 0:
+            self._worker.tell(("end",))
+            if self._worker.waiting(2.0):
+                self._await_exit()
+                return
+        self._kill()
+
+    def start(self, ops: Sequence[Op]) -> None:
+        """Send a chunk of at most CHUNK calls; `finish` gives what became of it."""
+        assert len(ops) <= CHUNK
+        self._half ^= 1
+        self._sent = len(ops)
+        self._worker.tell(("ops", HEADER.size + self._half * HALF, [(op.api, op.out, op.args) for op in ops]))
+
+    def finish(self) -> tuple[list[Record], Death | None]:
+        """Wait for the chunk: its records, and how the target died if it did.
+
+        A call that takes longer than the worker's `call_seconds` is a hang, and is killed.
+        """
+        count, half = self._sent, self._half
+        position, since = self._worker.position(), time.monotonic()
+        how = ""
+        while not self._worker.waiting(0.25):
+            now = self._worker.position()
+            if now != position:
+                position, since = now, time.monotonic()
+            elif time.monotonic() - since > self._worker.call_seconds:
+                how = f"did not return within {self._worker.call_seconds:g} s"
+                self._kill()
+                break
+        if not how:
+            message = self._worker.message()
+            if message is not None and message[0] == "done":
+                self._sent = 0
+                return self._worker.records(half, count), None
+            how = "ended the worker" if message is None else describe_exit(int(str(message[1])))
+            self._ended = True
+        index, doing = self._worker.position()
+        if doing == TOUCHING:
+            how = f"gave memory that cannot be used: touching it {how}"
+        return self._worker.records(half, index), Death(index, how)
+
+    def _kill(self) -> None:
+        """End the child at once."""
+        if not self._ended and self._pid:
+            with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
+                os.kill(self._pid, signal.SIGKILL)
+            self._await_exit()
+
+    def _await_exit(self) -> None:
+        """Read on until the worker says that the child has ended."""
+        while (message := self._worker.message()) is not None and message[0] != "exit":
+            continue
+        self._ended = True
+
+
+def describe_exit(code: int) -> str:
+    """Return how a process ended, to complete a sentence."""
+    if code < 0:
+        return f"crashed with {signal.Signals(-code).name}"
+    if code == OUT_OF_MEMORY:
+        return "left no memory: the limit of the target's process was reached"
+    return f"ended the process with status {code}"

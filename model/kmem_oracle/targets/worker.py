@@ -1,0 +1,102 @@
+"""The worker process: loads a target and runs calls on it, apart from the process that judges.
+
+It is started once (`python -m kmem_oracle.targets.worker FD`) and forks a child for each run, so every
+run begins with a target freshly loaded, at the price of a fork. The child speaks with the parent over the
+same pipes; while it lives the worker only waits for it. Results go through shared memory, so that what was
+done before a crash is not lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import mmap
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from kmem_oracle.targets.access import Access, Native
+from kmem_oracle.targets.driver import Driver
+from kmem_oracle.targets.library import Unusable, load
+from kmem_oracle.targets.malloc import Malloc
+from kmem_oracle.targets.model import open_model
+from kmem_oracle.targets.wire import receive, send
+
+PR_SET_PDEATHSIG: Final = 1
+OUT_OF_MEMORY: Final = 77  # exit status of a child that found no memory for itself
+
+
+def main(memory_fd: int) -> None:
+    """Serve runs until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _die_with_parent()
+    inbox, outbox = os.dup(0), os.dup(1)
+    shared = mmap.mmap(memory_fd, 0)
+    gc.freeze()
+    while (message := receive(inbox)) is not None:
+        if message[0] != "open":
+            continue  # it was meant for a child that is no more
+        _, kind, name, memory_limit = message
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                os.setpgid(0, 0)
+                _die_with_parent()
+                _run(inbox, outbox, shared, str(kind), str(name), int(str(memory_limit)))
+                code = 0
+            except MemoryError:
+                code = OUT_OF_MEMORY
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(pid, 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)  # what the target itself may have forked
+        send(outbox, ("exit", os.waitstatus_to_exitcode(status)))
+
+
+def _run(inbox: int, outbox: int, shared: mmap.mmap, kind: str, name: str, limit: int) -> None:
+    """Load the target, then run chunks of calls until told to stop."""
+    send(outbox, ("pid", os.getpid()))
+    quiet = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(quiet, stream)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if limit and kind != "model":
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    try:
+        functions, access, profile, largest = _open(kind, name)
+    except Unusable as error:
+        send(outbox, ("unusable", str(error)))
+        return
+    send(outbox, ("ready", sorted(functions), profile))
+    gc.disable()
+    driver = Driver(functions, access, memoryview(shared), largest)
+    while (message := receive(inbox)) is not None and message[0] == "ops":
+        driver.run(message[2], int(str(message[1])))  # type: ignore[arg-type]  # marshalled by `process`
+        send(outbox, ("done",))
+
+
+def _open(kind: str, name: str) -> tuple[dict[str, Callable[..., int | None]], Access, str, int]:
+    """Return a target's calls, the way to its memory, the profile it names, its largest object."""
+    if kind == "model":
+        return open_model()
+    largest = 1 << 26  # bytes of one object that are filled; more is never asked of a library by the rules
+    if kind == "malloc":
+        return Malloc(name).functions(), Native(), "", largest
+    functions, profile = load(name)
+    return functions, Native(), profile, largest
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends, however that ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
