@@ -15,8 +15,9 @@ from functools import partial
 from typing import Final
 
 from kmem_model.zone import Zone
-from kmem_proofs import page_mutants as mutants
 from kmem_proofs.case import Case, Values, implies, same
+from kmem_proofs.mutants import moves
+from kmem_proofs.mutants import page as mutants
 from kmem_proofs.obligations import Obligation, obligation
 from kmem_proofs.zones import SIZES, STEPS, Code, Step, arbitrary_zone, assume_blocks, begin
 from kmem_spec.table import Refused
@@ -275,7 +276,7 @@ def _corollaries() -> Iterator[Obligation]:
         leaves_the_floor,
         Zone,
         witness=taking,
-        mutants=[("the floor is compared before the block is gone", mutants.ComparesTooEarly)],
+        mutants=[("the floor is compared before the block is gone", moves.ComparesTooEarly)],
     )
     yield obligation(
         "PAGE-WATERMARK/take/refines",
@@ -283,7 +284,7 @@ def _corollaries() -> Iterator[Obligation]:
         Zone,
         witness=taking,
         mutants=[
-            ("the floor is compared before the block is gone", mutants.ComparesTooEarly),
-            ("a page more than the floor must be left", mutants.LeavesOneMore),
+            ("the floor is compared before the block is gone", moves.ComparesTooEarly),
+            ("a page more than the floor must be left", moves.LeavesOneMore),
         ],
     )

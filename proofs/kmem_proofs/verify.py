@@ -46,6 +46,10 @@ def run(patterns: Sequence[str], *, json_path: str | None, jobs: int, mutants: b
     return verify(catalogue(), manifest(), patterns, json_path=json_path, jobs=jobs, mutants=mutants)
 
 
+def _print(line: str) -> None:
+    print(line, flush=True)  # at once, also into a pipe
+
+
 def verify(
     obligations: Mapping[str, Obligation],
     listed: Sequence[str],
@@ -54,7 +58,7 @@ def verify(
     json_path: str | None,
     jobs: int,
     mutants: bool,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = _print,
 ) -> int:
     """Verify these obligations against this manifest."""
     start = perf_counter()
