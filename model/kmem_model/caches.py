@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from kmem_spec.gfp import DMA, DMA32, HIGHMEM
-from kmem_spec.table import DictTable
-from kmem_spec.units import NULL, PAGE_SHIFT
-
 from kmem_model.frames import Frames
 from kmem_model.layout import objects_per_slab, slab_order, slot_size
 from kmem_model.slab import Cache
+from kmem_spec.gfp import DMA, DMA32, HIGHMEM
+from kmem_spec.table import DictTable
+from kmem_spec.units import NULL, PAGE_SHIFT
 
 ZONES: Final = DMA | DMA32 | HIGHMEM
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, NamedTuple, NoReturn
 
+from kmem_model.caches import Caches
+from kmem_model.frames import Frames
+from kmem_model.memory import Memory
+from kmem_model.page import machine
 from kmem_spec.calls import Family
 from kmem_spec.extents import IndexedSpans
 from kmem_spec.gfp import ZERO, has, mask_is_legal
 from kmem_spec.ledger import Ledger
 from kmem_spec.table import DictTable, Refused
 from kmem_spec.units import NULL, PAGE_SIZE
-
-from kmem_model.caches import Caches
-from kmem_model.frames import Frames
-from kmem_model.memory import Memory
-from kmem_model.page import machine
 
 is_legal: Final = lru_cache(maxsize=4096)(mask_is_legal)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kmem_spec.units import NULL
-
 from kmem_model.memory import address_of, pfn_of
 from kmem_model.page import Pages
+from kmem_spec.units import NULL
 
 
 def nothing_to_spare() -> bool:

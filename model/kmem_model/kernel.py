@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kmem_model.core import Core, is_legal
+from kmem_model.kmalloc import KmallocCalls
 from kmem_spec.gfp import HIGHMEM, ZERO
 from kmem_spec.table import require
 from kmem_spec.units import MAX_ORDER, NULL
-
-from kmem_model.core import Core, is_legal
-from kmem_model.kmalloc import KmallocCalls
 
 
 class PageCalls(Core):

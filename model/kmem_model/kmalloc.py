@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from kmem_model.caches import FreeLists
+from kmem_model.core import Core, is_legal
 from kmem_spec.gfp import DMA, DMA32, HIGHMEM, ZERO
 from kmem_spec.slab import CLASS_SIZES, MAX_CACHE_SIZE, size_class
 from kmem_spec.table import require
@@ -16,9 +18,6 @@ from kmem_spec.units import (
     get_order,
     power_of_two_divisor,
 )
-
-from kmem_model.caches import FreeLists
-from kmem_model.core import Core, is_legal
 
 KMALLOC_MAX_SIZE: Final = PAGE_SIZE << MAX_ORDER
 STRIPPED: Final = DMA32 | HIGHMEM  # no slab memory comes from there; mm/slab_common.c: kmalloc_fix_flags

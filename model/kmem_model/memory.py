@@ -99,8 +99,14 @@ class Memory:
 
     def first_other(self, start: int, length: int, byte: int) -> int | None:
         """Return the offset of the first byte of an extent that is not `byte`, or None."""
-        left = len(self.read(start, length).lstrip(bytes((byte,))))
-        return length - left if left else None
+        if (start & IN_PAGE) + length <= PAGE_SIZE:
+            left = len(self.read(start, length).lstrip(bytes((byte,))))
+            return length - left if left else None
+        for at, part in _by_page(start, length):
+            offset = self.first_other(at, part, byte)
+            if offset is not None:
+                return at - start + offset
+        return None
 
     def _unfold(self, number: int) -> bytearray:
         """Give a page bytes of its own, the same as it read before."""

@@ -9,6 +9,7 @@ import copy
 from collections.abc import Iterable
 
 import pytest
+
 from kmem_model.kernel import Kernel
 from kmem_model.memory import DIRTY, PAGE_OFFSET
 from kmem_spec.calls import KERNEL_APIS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kmem_model.memory import DIRTY, PAGE_OFFSET, Memory, address_of, pfn_of
 from kmem_spec.units import PAGE_SIZE
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
 from kmem_model.caches import Caches, FreeLists
 from kmem_model.frames import Frames
 from kmem_model.layout import objects_per_slab, slab_order, slot_size
@@ -230,6 +231,12 @@ class TestPolicy:
         assert lists.alloc(GFP_KERNEL) == 0
         assert tables(lists.cache) == ({}, {}, {})
         assert lists.alloc(GFP_KERNEL) != 0
+
+    def test_without_anybody_to_ask_pages_just_run_out(self) -> None:
+        frames, lists = self.cache(8192)
+        while lists.alloc(GFP_KERNEL):
+            pass
+        assert frames.take(3, GFP_KERNEL) == 0
 
     def test_objects_are_found_by_their_address_only(self) -> None:
         _, caches = self.caches()

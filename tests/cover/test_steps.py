@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import pytest
+
 from kmem_model.kernel import Kernel
 from kmem_model.slab import Cache
 from kmem_model.zone import Zone
