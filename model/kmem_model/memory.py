@@ -100,8 +100,8 @@ class Memory:
     def first_other(self, start: int, length: int, byte: int) -> int | None:
         """Return the offset of the first byte of an extent that is not `byte`, or None."""
         if (start & IN_PAGE) + length <= PAGE_SIZE:
-            left = len(self.read(start, length).lstrip(bytes((byte,))))
-            return length - left if left else None
+            data, one = self.read(start, length), bytes((byte,))
+            return None if data == one * length else length - len(data.lstrip(one))
         for at, part in _by_page(start, length):
             offset = self.first_other(at, part, byte)
             if offset is not None:
