@@ -21,28 +21,31 @@ NO_SLAB: Final = -1  # in place of a slab's count of live objects
 
 
 class Slabs(Protocol):
-    """The state of one cache.
-
-    slot        bytes from one object to the next
-    objects     slots of a slab
-    slab_bytes  bytes of a slab
-    slabs       base of each slab, and how many of its objects are live
-    live        address of each live object, and the base of its slab
-    owners      number of each page of any cache's slabs, and the base of that slab
-    """
+    """The state of one cache."""
 
     @property
-    def slot(self) -> int: ...  # noqa: D102  # described above
+    def slot(self) -> int:
+        """Bytes from one object to the next."""
+
     @property
-    def objects(self) -> int: ...  # noqa: D102
+    def objects(self) -> int:
+        """Slots of a slab."""
+
     @property
-    def slab_bytes(self) -> int: ...  # noqa: D102
+    def slab_bytes(self) -> int:
+        """Bytes of a slab."""
+
     @property
-    def slabs(self) -> Table[int]: ...  # noqa: D102
+    def slabs(self) -> Table[int]:
+        """The base of each slab, and how many of its objects are live."""
+
     @property
-    def live(self) -> Table[int]: ...  # noqa: D102
+    def live(self) -> Table[int]:
+        """The address of each live object, and the base of its slab."""
+
     @property
-    def owners(self) -> Table[int]: ...  # noqa: D102
+    def owners(self) -> Table[int]:
+        """The number of each page of the slabs of all caches, and the base of that slab."""
 
 
 @dataclass(frozen=True)

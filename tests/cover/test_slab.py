@@ -120,6 +120,12 @@ class TestSteps:
         assert refused(lambda: step(cache)) == clause
         assert tables(cache) == before
 
+    def test_a_slab_that_counts_as_full_hands_nothing_out(self) -> None:
+        cache = new_cache()
+        cache.grow(BASE)
+        cache.slabs.put(BASE, cache.objects)
+        assert refused(lambda: cache.alloc(BASE, 0)) == "SLAB-LIVE"
+
     def test_no_slab_overlaps_one_of_another_cache_at_any_page(self) -> None:
         owners: DictTable[int] = DictTable()
         small, large = new_cache(owners), new_cache(owners, slot=4096, order=3)
