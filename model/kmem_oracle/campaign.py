@@ -20,6 +20,7 @@ CALLS: Final = 200_000
 SECONDS: Final = 60.0
 CALL_SECONDS: Final = 5.0
 SHRINK_SECONDS: Final = 5.0
+REPLAY_SECONDS: Final = 0.3  # a call that once hung need not be waited for as long again
 MEMORY: Final = 8 << 30  # bytes of address space that a target's process may map
 
 
@@ -114,6 +115,7 @@ def _shrink(worker: Worker, target: Target, result: Result, waived: frozenset[st
         except CouldNotRun:
             return Play(0)
 
+    worker.call_seconds = min(worker.call_seconds, REPLAY_SECONDS)
     shrinker = Shrinker(result.play, test, seconds)
     try:
         return shrinker.run()

@@ -18,6 +18,7 @@ from kmem_spec.expect import expect, resized
 from kmem_spec.extents import IndexedSpans, disjoint
 from kmem_spec.finding import Finding, describe, show, show_span
 from kmem_spec.ledger import Ledger
+from kmem_spec.liveness import RETRIES, Liveness
 from kmem_spec.profile import Profile
 from kmem_spec.table import DictTable, Refused
 from kmem_spec.units import ZERO_SIZE_PTR
@@ -25,7 +26,6 @@ from kmem_spec.units import ZERO_SIZE_PTR
 CHAPTERS: Final = (caller, mem, page, slab)  # importing a chapter registers its clauses
 PLANS_KEPT: Final = 1 << 16
 DEATHS_KEPT: Final = 1 << 20  # frees remembered, to tell a second free from a pointer never given
-RETRIES: Final = 16  # times that a call which once worked from empty may fail in a row from empty
 NO_OP: Final = {"kfree": "SLAB-FREE-NULL", "free_pages": "PAGE-FREE-NULL"}
 
 
@@ -59,8 +59,6 @@ class Plan:
     served: bool
     nulls: int = 0
     objects: int = 0
-    from_empty: bool = False
-    refusals: int = 0
 
 
 class Judge:
@@ -83,7 +81,7 @@ class Judge:
         self._counts: Counter[str] = Counter()
         self._accepted = 0
         self._freed = 0
-        self._cycles = 0
+        self._repeated = 0
         self._plans: dict[str, dict[tuple[int, ...], Plan]] = {name: {} for name in APIS}
         rules: dict[Role, Callable[[Call, Answer], Finding | None]] = {
             "allocate": self._allocate,
@@ -93,16 +91,19 @@ class Judge:
             "look": self._look,
         }
         self._rules = {api.name: rules[api.role] for api in APIS.values()}
+        self.liveness = Liveness()
         self.start_over()
 
     def start_over(self) -> None:
         """Forget what is live, as after the target was reset."""
+        self._repeated += self.liveness.judged
         self.spans = IndexedSpans()
         self.records: DictTable[Live] = DictTable()
         self.ledger: Ledger[Live] = Ledger(self.spans, self.records)
         self._died: deque[tuple[int, int]] = deque(maxlen=DEATHS_KEPT)  # start, event
         self._ignored: set[int] = set()
-        self._alone: Plan | None = None  # the one shape of call made since nothing was live
+        self.liveness = Liveness()
+        self._cycle_start = 0
 
     def admit(self, event: Event) -> Finding | None:
         """Take the next event: change the ledger if it is legal, else say which clause it breaks.
@@ -146,7 +147,7 @@ class Judge:
         total = Counter(self._counts)
         total["MEM-RETURNS"] += self.events
         total["MEM-APART"] += self._accepted
-        total["MEM-LIVENESS"] += self._cycles
+        total["MEM-LIVENESS"] += self._repeated + self.liveness.judged
         total["MEM-KEEP"] += self._freed if self._looked else 0
         for plans in self._plans.values():
             for plan in plans.values():
@@ -161,9 +162,6 @@ class Judge:
         result = answer.result
         if not plan.legal:
             return self._wrong_mask(call)
-        if plan is not self._alone:
-            self._alone = None if self.records else plan
-            plan.from_empty = False
         if result == 0:
             plan.nulls += 1
             rules = plan.on_null
@@ -174,11 +172,11 @@ class Judge:
             if not holds(asked, answer):
                 return self._broken(clause, call, asked, answer)
         if result == 0 or not plan.served:
-            return None if self.records else self._from_empty(call, plan)
-        if not self.records:
-            self._cycles += plan.from_empty
-            plan.from_empty = True
-            plan.refusals = 0
+            if plan.served and (not self.records or self.liveness.follows()):
+                return self._follow(call, answer)
+            return None
+        if not self.records or self.liveness.follows():
+            self._follow(call, answer)
         usable = answer.usable
         size = asked.size
         try:
@@ -200,7 +198,6 @@ class Judge:
         finding = self._wrong_pointer(APIS[call.api], call) or self._wrong_mask(call)
         if finding is not None:
             return finding
-        self._alone = None
         old = self.records[start]
         # Linux clears the tail also when an object shrinks, so there zeroes are due from the size last
         # asked for; the documentation alone promises them for bytes that no owner has had.
@@ -213,6 +210,7 @@ class Judge:
             stays=answer.result == start,
         )
         null = answer.result == 0
+        stuck = self._follow(call, answer) if self.liveness.follows() else None
         for clause in self._outcomes:
             if clause.on != ("object" if null else "null") and clause.applies(asked):
                 self._counts[clause.id] += 1
@@ -220,7 +218,7 @@ class Judge:
                     self._end(start)
                     return self._broken(clause, call, asked, answer, old.birth)
         if null:
-            return None
+            return stuck
         self._end(start)
         if not mem.is_served(asked):
             return None
@@ -247,6 +245,8 @@ class Judge:
             or (name == "free_pages" and args[1] != live.asked.order)
         ):
             return self._wrong_pointer(APIS[name], call)
+        if self.liveness.follows():
+            self._follow(call, answer)
         self._freed += 1
         self.ledger.release(start)
         self._died.append((start, self.events))
@@ -280,17 +280,29 @@ class Judge:
         self._ignored.add(start)
         return self._broken(clause, call, live.asked, answer, live.birth)
 
-    def _from_empty(self, call: Call, plan: Plan) -> Finding | None:
-        """Judge a NULL where nothing is live, and nothing but such calls came since that was so before."""
-        if not plan.from_empty or "MEM-LIVENESS" not in self._in_force:
-            return None
-        self._counts["MEM-LIVENESS"] += 1
-        plan.refusals += 1
-        if plan.refusals < RETRIES:
+    def _follow(self, call: Call, answer: Answer) -> Finding | None:
+        """Judge liveness: a call that is part of a cycle which ran before, from empty to empty."""
+        api = APIS[call.api]
+        if api.role == "free":
+            live = self.records[call.args[0]]
+            step: tuple[object, ...] = (call.api, live.birth - self._cycle_start)
+        elif api.role == "resize" and call.args[0] > ZERO_SIZE_PTR:
+            live = self.records[call.args[0]]
+            step = (call.api, live.birth - self._cycle_start, *call.args[1:])
+        else:
+            step = (call.api, *call.args)
+        pages = api.family == "page"
+        if not self.records:
+            self._cycle_start = self.events
+            self.liveness.begin(step, pages)
+        got = answer.result != 0 or api.role == "free"
+        stuck = self.liveness.call(step, got, pages)
+        merges = not pages or expect(call, self.profile).order <= self.profile.merge_order
+        if not stuck or not merges or "MEM-LIVENESS" not in self._in_force:
             return None
         text = (
-            f"{show(call)} gave NULL {RETRIES} times in a row with nothing live, "
-            f"though it worked before when nothing was live, and no other call was made since"
+            f"{show(call)} gave NULL, in {RETRIES} rounds in a row; the same calls from empty worked before, "
+            f"everything was freed in between, and nothing else was called"
         )
         return self._finding("MEM-LIVENESS", text)
 

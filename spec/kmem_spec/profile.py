@@ -29,6 +29,8 @@ class Profile:
     kmalloc_max     KMALLOC_MAX_SIZE in bytes
     max_order       largest order, inclusive
     smallest_class  KMALLOC_MIN_SIZE in bytes, for profiles that promise size classes
+    merge_order     largest order of pages that freeing everything makes available again; lists of free
+                    pages that each processor keeps for itself may hold back larger ones
     dma_end         first address beyond ZONE_DMA, 0 where addresses tell nothing about zones
     dma32_end       likewise for ZONE_DMA32
     """
@@ -40,6 +42,7 @@ class Profile:
     kmalloc_max: int = PAGE_SIZE << MAX_ORDER
     max_order: int = MAX_ORDER
     smallest_class: int = 8
+    merge_order: int = MAX_ORDER
     dma_end: int = 0
     dma32_end: int = 0
 

@@ -20,7 +20,8 @@ RECORD: Final = struct.Struct("<QqqqQ")  # result, usable, nonzero, changed, sta
 HEADER: Final = struct.Struct("<QQ")  # call in hand, what is being done with it
 DONE, SKIPPED, SPOILT = 0, 1, 2  # SPOILT: the object had changed before the call, which was not made
 CALLING, TOUCHING = 0, 1
-ZERO_SIZED: Final = 1 << 63  # marks no object; never a valid phase
+Seen = tuple[int, int, int, int, int]  # the fields of a record
+NULL_SEEN: Final[Seen] = (0, -1, -1, -1, DONE)
 
 
 class Held(NamedTuple):
@@ -75,7 +76,7 @@ class Driver:
             at += size
         words[0] = len(ops)
 
-    def _allocate(self, api: str, out: int, args: tuple[int, ...]) -> tuple[int, int, int, int, int]:
+    def _allocate(self, api: str, out: int, args: tuple[int, ...]) -> Seen:
         """Run a call that makes an object."""
         result = self._functions[api](*args) or 0
         shape = APIS[api]
@@ -85,33 +86,33 @@ class Driver:
         else:
             size = args[0] if len(args) == 2 else args[0] * args[1]
         zeroed = shape.zeroes or args[0 if shape.family == "page" else -1] & ZERO != 0
-        return self._take(out, result, size, size, zeroed, 0, size if zeroed else 0)
+        held = Held(result, size, size, zeroed)
+        return self._take(out, held, size if zeroed else 0, shape.family == "kmalloc")
 
-    def _take(
-        self, out: int, result: int, size: int, high: int, zeroed: bool, zero_from: int, zero_to: int
-    ) -> tuple[int, int, int, int, int]:
-        """Look at a new object, fill it and hold it."""
+    def _take(self, out: int, held: Held, zero_to: int, measured: bool) -> Seen:
+        """Look at a new object, fill it and hold it; its first `zero_to` bytes are promised zero."""
+        result, size, _, _ = held
         if result == 0:
-            return (0, -1, -1, -1, DONE)
+            return NULL_SEEN
         if result == ZERO_SIZE_PTR or size > self._largest or not self._access.reachable(result, size):
             self._held[out] = Held(result, 0, 0, False)
             return (result, -1, -1, -1, DONE)
         usable = -1
-        if self._measure is not None and size:
+        if measured and self._measure is not None:
             usable = self._measure(result) or 0
         self._words[1] = TOUCHING
-        nonzero = self._access.nonzero(result, zero_from, zero_to) if zero_to else -1
+        nonzero = self._access.nonzero(result, 0, zero_to) if zero_to else -1
         self._access.fill(result, size, out)
-        self._held[out] = Held(result, size, high, zeroed)
+        self._held[out] = held
         return (result, usable, nonzero, -1, DONE)
 
-    def _resize(self, api: str, out: int, args: tuple[int, ...]) -> tuple[int, int, int, int, int]:
+    def _resize(self, api: str, out: int, args: tuple[int, ...]) -> Seen:
         """Run a krealloc."""
         pointer, size, mask = args
         zeroed = mask & ZERO != 0
         if pointer <= 0:
             result = self._functions[api](ZERO_SIZE_PTR if pointer == ID_ZERO_SIZE else 0, size, mask) or 0
-            return self._take(out, result, size, size, zeroed, 0, size if zeroed else 0)
+            return self._take(out, Held(result, size, size, zeroed), size if zeroed else 0, True)
         held = self._held.get(pointer)
         if held is None:
             return (0, -1, -1, -1, SKIPPED)
@@ -136,10 +137,10 @@ class Driver:
             nonzero = self._access.nonzero(result, held.high, size)
             if nonzero < 0:
                 nonzero = self._access.nonzero(result, held.size, min(held.high, size))
-        _, usable, _, _, status = self._take(out, result, size, max(held.high, size), zeroed, 0, 0)
-        return (result, usable, nonzero, changed, status)
+        _, usable, _, _, _ = self._take(out, Held(result, size, max(held.high, size), zeroed), 0, True)
+        return (result, usable, nonzero, changed, DONE)
 
-    def _free(self, api: str, _out: int, args: tuple[int, ...]) -> tuple[int, int, int, int, int]:
+    def _free(self, api: str, _out: int, args: tuple[int, ...]) -> Seen:
         """Run a call that gives an object back."""
         pointer = args[0]
         if pointer <= 0:
@@ -157,7 +158,7 @@ class Driver:
         self._functions[api](held.start, *args[1:])
         return (0, -1, -1, -1, DONE)
 
-    def _ksize(self, api: str, _out: int, args: tuple[int, ...]) -> tuple[int, int, int, int, int]:
+    def _ksize(self, api: str, _out: int, args: tuple[int, ...]) -> Seen:
         """Run a ksize."""
         pointer = args[0]
         if pointer <= 0:
@@ -167,7 +168,7 @@ class Driver:
             return (0, -1, -1, -1, SKIPPED)
         return (self._functions[api](held.start) or 0, -1, -1, -1, DONE)
 
-    def _check(self, _api: str, _out: int, args: tuple[int, ...]) -> tuple[int, int, int, int, int]:
+    def _check(self, _api: str, _out: int, args: tuple[int, ...]) -> Seen:
         """Compare an object with what was written there."""
         held = self._held.get(args[0])
         if held is None:

@@ -193,7 +193,7 @@ class Run:
         count, half = self._sent, self._half
         position, since = self._worker.position(), time.monotonic()
         how = ""
-        while not self._worker.waiting(0.25):
+        while not self._worker.waiting(min(0.25, self._worker.call_seconds)):
             now = self._worker.position()
             if now != position:
                 position, since = now, time.monotonic()

@@ -1,0 +1,103 @@
+"""Phases that repeat: counters that wrap, leaks, memory that does not come back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from kmem_oracle.draws import Draws
+from kmem_oracle.script import Op
+from kmem_spec.units import PAGE_SIZE
+
+EXHAUST: Final = 96 << 20  # bytes after which a target counts as one that does not run out
+ROUNDS: Final = 24  # more than the judge wants to see fail in a row
+
+
+class Cycles(Draws):
+    """Phases made of one stretch of calls over and over, from empty to empty."""
+
+    def leaks(self, turn: int) -> Iterator[Op]:
+        """Objects made, resized and freed, alone, until a leak of a page each time has used up the target."""
+        gfp = self.bases[0]
+        size = (8193, 3 * PAGE_SIZE, 40_000)[turn % 3]
+        count = 17_000 if turn % 2 == 0 else 2_000
+        for _ in range(count):
+            yield Op("kmalloc", 1, (size, gfp))
+            yield Op("kfree", 0, (1,))
+
+    def resize_leaks(self, turn: int) -> Iterator[Op]:
+        """Objects that move when they grow, and objects resized to nothing, alone, many times."""
+        gfp = self.bases[0]
+        small, large = ((PAGE_SIZE, 8 * PAGE_SIZE), (16 * PAGE_SIZE, 64 * PAGE_SIZE), (96, 8192))[turn % 3]
+        for _ in range(2_500):
+            yield Op("kmalloc", 1, (small, gfp))
+            yield Op("krealloc", 1, (1, large, gfp))
+            yield Op("kfree", 0, (1,))
+        for _ in range(1_500):
+            yield Op("kmalloc", 1, (large * 2, gfp))
+            yield Op("krealloc", 1, (1, 0, gfp))
+
+    def page_leaks(self, turn: int) -> Iterator[Op]:
+        """Blocks made and freed alone: first the largest, whose leaks tell soonest."""
+        gfp = self.bases[0]
+        for order in range(self.profile.max_order, 3 if turn == 0 else -1, -1):
+            bytes_each = PAGE_SIZE << order
+            for _ in range(min(8_000, 2 * EXHAUST // bytes_each)):
+                yield Op("__get_free_pages", 1, (gfp, order))
+                yield Op("free_pages", 0, (1, order))
+
+    def slab_leaks(self, turn: int) -> Iterator[Op]:
+        """A few slabs filled and emptied, many times."""
+        gfp = self.bases[0]
+        size, number = ((8192, 16), (4096, 24), (2048, 40), (1024, 80))[turn % 4]
+        for _ in range(600 if turn < 2 else 2000):
+            yield from self._filled(size, number, gfp)
+
+    def exhaust_objects(self, turn: int) -> Iterator[Op]:
+        """One size: a few rounds, then until it fails, twice, then rounds again."""
+        size = (8192, 32 * PAGE_SIZE, PAGE_SIZE, 512 * PAGE_SIZE)[turn % 4]
+        gfp = self.bases[0]
+        number = min(EXHAUST // size, 20_000)
+        for wanted in (2, 2, number, *([number] * (turn % 3)), *(2 for _ in range(ROUNDS))):
+            yield from self._filled(size, wanted, gfp)
+
+    def exhaust_pages(self, turn: int) -> Iterator[Op]:
+        """Blocks of every order alone, then small ones until they fail, then every order again."""
+        gfp = self.bases[0]
+        top = self.profile.max_order
+        order = (max(0, top - 1), 4, 2, 6)[turn % 4]
+        for wanted in range(order, top + 1):
+            yield from self._alone(wanted, 2, gfp)
+        items = range(1, 1 + min(EXHAUST // (PAGE_SIZE << order), 25_000))
+        for item in items:
+            yield Op("__get_free_pages", item, (gfp, order))
+        for item in (*items[::2], *items[1::2]):
+            yield Op("free_pages", 0, (item, order))
+        for wanted in range(top, order - 1, -1):
+            yield from self._alone(wanted, ROUNDS, gfp)
+
+    def counters(self, turn: int) -> Iterator[Op]:
+        """One call made and undone more often than a counter of 8, then of 16 bits can count."""
+        count = 70_000 if turn % 3 == 2 else 700
+        makers = [name for name in self.makers if name in self.kmallocs] if turn % 2 == 0 else self.makers
+        for maker in makers or self.makers:
+            first = self.block(0, self.bases[0]) if maker in self.pages else None
+            first = first or self.make(maker, self.random.choice((8, 64, 96, 512, PAGE_SIZE)), self.bases[0])
+            undo = self.drop(first.out)
+            undo = undo if undo.api != "krealloc" else Op("kfree", 0, (first.out,))
+            for _ in range(count):
+                yield first
+                yield undo
+
+    def _alone(self, order: int, rounds: int, gfp: int) -> Iterator[Op]:
+        """Yield a block made and freed, nothing else live, so often."""
+        for _ in range(rounds):
+            yield Op("__get_free_pages", 1, (gfp, order))
+            yield Op("free_pages", 0, (1, order))
+
+    def _filled(self, size: int, number: int, gfp: int) -> Iterator[Op]:
+        """Yield that many objects made, then all freed."""
+        for item in range(1, number + 1):
+            yield Op("kmalloc", item, (size, gfp))
+        for item in range(1, number + 1):
+            yield Op("kfree", 0, (item,))
