@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Final
 
+from kmem_model.zone import ZONE_NAMES, Zone
 from kmem_spec.gfp import (
     DIRECT_RECLAIM,
     DMA,
@@ -26,8 +27,6 @@ from kmem_spec.gfp import (
 from kmem_spec.table import Refused
 from kmem_spec.units import MAX_ORDER, PAGE_SIZE
 from kmem_spec.watermark import marks_of, to_leave
-
-from kmem_model.zone import ZONE_NAMES, Zone
 
 __all__ = ["Pages", "Zone", "machine"]
 

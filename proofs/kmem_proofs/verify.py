@@ -74,12 +74,16 @@ def verify(
     results = _discharged(obligations, [*wanted, *extra], jobs, mutants, say)
     for name in extra:
         say(f"{name} is not in the manifest")
-    green = all(result.green for result in results) and not extra
+    green = bool(results) and all(result.green for result in results) and not extra
     _summary(results, perf_counter() - start, mutants, say)
     if json_path is not None:
         rows = [as_json(result) for result in results]
         answer = {"verdict": "proved" if green else "not proved", "obligations": rows, "versions": versions}
-        Path(json_path).write_text(json.dumps(answer, indent=1) + "\n", "utf-8")
+        try:
+            Path(json_path).write_text(json.dumps(answer, indent=1) + "\n", "utf-8")
+        except OSError as error:
+            print(f"cannot write {json_path}: {error.strerror}", file=sys.stderr)
+            return 2
     return 0 if green else 1
 
 
@@ -101,7 +105,7 @@ def _discharged(
     pool = Pool(
         lambda name: discharge(obligations[name], mutants=mutants),
         lambda name, why: Result(name, Verdict.UNKNOWN, obligations[name].level, report=(f"because  {why}",)),
-        jobs,
+        max(jobs, 1),
         FENCE,
     )
     width = max((len(name) for name in names), default=0)
@@ -119,6 +123,8 @@ def _discharged(
     for result in pool.run([name for name in names if name in obligations]):
         done[result.name] = result
         flush()
+    if len(ordered) != len(names):
+        raise RuntimeError("an obligation was lost")  # never silently: what is not run is not green
     return ordered
 
 

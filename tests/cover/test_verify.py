@@ -17,7 +17,7 @@ pytest.importorskip("z3")
 
 from kmem_model.zone import Zone
 from kmem_proofs import verify as verify_module
-from kmem_proofs.case import Case, rerun
+from kmem_proofs.case import Case, ConcreteCase, T, Values, rerun
 from kmem_proofs.catalogue import catalogue, manifest
 from kmem_proofs.obligations import Obligation, obligation
 from kmem_proofs.pool import Pool
@@ -210,6 +210,21 @@ def test_what_the_manifest_does_not_have_is_red() -> None:
     assert f"{NAME} is not in the manifest" in text
 
 
+def test_nothing_at_all_is_red() -> None:
+    status, text = verified()
+    assert status == 1
+    assert "0 obligations" in text
+
+
+def test_no_jobs_are_one_job() -> None:
+    assert run(["floor_of"], json_path=None, jobs=0, mutants=False) == 0
+
+
+def test_a_report_that_cannot_be_written_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["floor_of"], json_path="/nowhere/verify.json", jobs=1, mutants=False) == 2
+    assert "cannot write /nowhere/verify.json" in capsys.readouterr().err
+
+
 def test_the_manifest_names_every_obligation_once() -> None:
     assert manifest() == list(catalogue())
     assert len(manifest()) == len(set(manifest())) >= 66
@@ -219,6 +234,49 @@ def test_every_obligation_has_a_mutant_and_a_clause() -> None:
     for name, each in catalogue().items():
         assert each.mutants, name
         assert each.clause in CLAUSES or each.clause == "UNITS", name
+
+
+class NotingCase(ConcreteCase):
+    """Notes which tables, and which counts, the code writes and the claim reads after that."""
+
+    def __init__(self, values: Values) -> None:
+        super().__init__(values)
+        self.written: set[str] = set()
+        self.read_after: set[str] = set()
+
+    def table(self, name: str, kind: type[T]) -> T:
+        case = self
+
+        class Noting(kind):  # type: ignore[misc, valid-type]  # a class made for the table's kind
+            def get(self, key: int, default: int) -> int:
+                case.read_after |= {name} & case.written
+                return int(super().get(key, default))
+
+            def total(self) -> int:
+                case.read_after |= {name} & case.written
+                return int(super().total())
+
+            def put(self, key: int, value: int) -> None:
+                case.written.add(name)
+                super().put(key, value)
+
+            def drop(self, key: int) -> None:
+                case.written.add(name)
+                super().drop(key)
+
+        return Noting(self.values[name])
+
+
+def test_each_step_writes_what_its_clause_reads() -> None:
+    """Else "preserved" would say nothing: the step could not have broken the clause."""
+    for name, each in catalogue().items():
+        if name.endswith("/preserved"):
+            case = NotingCase(each.witness)
+            assert all(each.claim(case)), name
+            if each.clause == "PAGE-WATERMARK":  # it reads the count alone
+                assert case.calls[-1].before.count("nfree=4") == case.calls[-1].after.count("nfree=0") == 1
+            else:
+                assert case.read_after, name
 
 
 @pytest.mark.parametrize("name", ["PAGE-HEAD/split", "PAGE-HEAD/split/perhaps"])
