@@ -28,7 +28,7 @@ class Cycles(Draws):
     def resize_leaks(self, turn: int) -> Iterator[Op]:
         """Objects that move when they grow, and objects resized to nothing, alone, many times."""
         gfp = self.bases[0]
-        small, large = ((PAGE_SIZE, 8 * PAGE_SIZE), (16 * PAGE_SIZE, 64 * PAGE_SIZE), (96, 8192))[turn % 3]
+        small, large = ((16 * PAGE_SIZE, 64 * PAGE_SIZE), (PAGE_SIZE, 8 * PAGE_SIZE), (96, 8192))[turn % 3]
         for _ in range(2_500):
             yield Op("kmalloc", 1, (small, gfp))
             yield Op("krealloc", 1, (1, large, gfp))
@@ -58,7 +58,7 @@ class Cycles(Draws):
         size = (8192, 32 * PAGE_SIZE, PAGE_SIZE, 512 * PAGE_SIZE)[turn % 4]
         gfp = self.bases[0]
         number = min(EXHAUST // size, 20_000)
-        for wanted in (2, 2, number, *([number] * (turn % 3)), *(2 for _ in range(ROUNDS))):
+        for wanted in (1, 1, number, *([number] * (turn % 3)), *(1 for _ in range(ROUNDS))):
             yield from self._filled(size, wanted, gfp)
 
     def exhaust_pages(self, turn: int) -> Iterator[Op]:
@@ -68,10 +68,10 @@ class Cycles(Draws):
         order = (max(0, top - 1), 4, 2, 6)[turn % 4]
         for wanted in range(order, top + 1):
             yield from self._alone(wanted, 2, gfp)
-        items = range(1, 1 + min(EXHAUST // (PAGE_SIZE << order), 25_000))
+        items = range(2, 2 + min(EXHAUST // (PAGE_SIZE << order), 25_000))
         for item in items:
             yield Op("__get_free_pages", item, (gfp, order))
-        for item in (*items[::2], *items[1::2]):
+        for item in items if turn == 0 else (*items[::2], *items[1::2]):
             yield Op("free_pages", 0, (item, order))
         for wanted in range(top, order - 1, -1):
             yield from self._alone(wanted, ROUNDS, gfp)
@@ -97,7 +97,8 @@ class Cycles(Draws):
 
     def _filled(self, size: int, number: int, gfp: int) -> Iterator[Op]:
         """Yield that many objects made, then all freed."""
-        for item in range(1, number + 1):
+        items = range(2, 2 + number) if number > 1 else (1,)
+        for item in items:
             yield Op("kmalloc", item, (size, gfp))
-        for item in range(1, number + 1):
+        for item in items:
             yield Op("kfree", 0, (item,))

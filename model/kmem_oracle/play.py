@@ -29,7 +29,7 @@ class Play:
 
     calls     how many calls the target answered
     finding   the first violation, if there was one
-    ops       the calls up to and with the one that broke a clause
+    ops       the calls up to and with the one that broke a clause, without those that were skipped
     others    indices into `ops` of the calls that made or freed the other objects involved
     """
 
@@ -88,10 +88,8 @@ class _Playing:
         self._run = run
         self._judge = judge
         self._reader = Reader()
-        self._past: list[Op] = []
-        self._op_of_event: list[int] = []
+        self._past: list[Op] = []  # the calls that became events, in order
         self._base = judge.events
-        self._calls = 0
 
     def through(self, ops: Iterable[Op], deadline: float) -> Play:
         """Run and judge in turn."""
@@ -110,36 +108,28 @@ class _Playing:
             if play is not None:
                 return play
             chunk = following
-        return Play(self._calls)
+        return Play(len(self._past))
 
     def _read(self, chunk: list[Op], records: list[Record], death: Death | None) -> Play | None:
         """Judge a chunk."""
         admit, event_of = self._judge.admit, self._reader.event
-        begin = len(self._past)
-        origin = self._op_of_event
-        self._past.extend(chunk)
-        for index, (op, record) in enumerate(zip(chunk, records, strict=False), begin):
+        past = self._past
+        for op, record in zip(chunk, records, strict=False):
             event = event_of(op, record)
             if event is None:
                 continue
-            origin.append(index)
+            past.append(op)
             finding = admit(event)
             if finding is not None:
-                self._calls = len(origin)
-                return self._found(finding, index)
-        self._calls = len(origin)
+                return self._found(finding)
         if death is None:
             return None
-        index = begin + death.index
-        if death.index >= len(chunk):  # after its last call: nothing was asked of it
-            index -= 1
-        origin.append(index)
-        lost = self._judge.lose(self._reader.lost(self._past[index], death.how))
-        return Play(self._calls) if lost is None else self._found(lost, index)
+        lost_op = chunk[min(death.index, len(chunk) - 1)]  # after its last call, nothing was asked of it
+        past.append(lost_op)
+        finding = self._judge.lose(self._reader.lost(lost_op, death.how))
+        return Play(len(past)) if finding is None else self._found(finding)
 
-    def _found(self, finding: Finding, index: int) -> Play:
+    def _found(self, finding: Finding) -> Play:
         """Return a violation with the calls that led to it."""
-        others = tuple(
-            self._op_of_event[event - self._base] for event in finding.others if event >= self._base
-        )
-        return Play(self._calls, finding, tuple(self._past[: index + 1]), others)
+        others = tuple(event - self._base for event in finding.others if event >= self._base)
+        return Play(len(self._past), finding, tuple(self._past), others)

@@ -7,41 +7,38 @@ last line inside, so the number of lines is the length of the script.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from kmem_oracle.rounds import LONGEST_PATTERN, Round, ids_of, parts_of
 from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op
 from kmem_spec import gfp
 from kmem_spec.calls import APIS
 from kmem_spec.units import SIZE_MAX
 
-LONGEST_PATTERN: Final = 8
-FEWEST_ROUNDS: Final = 3
 LETTERS: Final = "abcdefghjklmnopqrstuvwxyz"  # `i` counts rounds
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """`count` repetitions of the calls from `start` on, `length` calls each."""
-
-    start: int
-    length: int
-    count: int
 
 
 def lines_of(ops: Sequence[Op], names: Mapping[str, int] = gfp.NAMES_6_1) -> list[str]:
     """Return the lines of a script that reads back as `ops`, but for the numbers of its ids."""
-    labels = _Labels(ops)
+    return _lines(ops, 0, len(ops), _Labels(ops), names)
+
+
+def _lines(ops: Sequence[Op], begin: int, end: int, labels: _Labels, names: Mapping[str, int]) -> list[str]:
+    """Return the lines for a stretch of a script."""
     lines: list[str] = []
-    for part in _parts(ops):
-        body = ops[part.start : part.start + part.length]
-        inside = labels.over_rounds(ops, part) if part.count > 1 else None
-        if inside is None:
-            stretch = ops[part.start : part.start + part.length * part.count]
-            lines.extend(_line(op, [labels.of(item) for item in _ids(op)], names) for op in stretch)
+    for part in parts_of(ops, begin, end):
+        inside = labels.over_rounds(ops, part) if part.count > 1 and part.length <= LONGEST_PATTERN else None
+        if inside is not None:
+            body = ops[part.start : part.start + part.length]
+            inner = [_line(op, labelled, names) for op, labelled in zip(body, inside, strict=True)]
+        elif part.count > 1 and part.length > LONGEST_PATTERN:
+            inner = _lines(ops, part.start, part.start + part.length, labels, names)
+        else:
+            stretch = ops[part.start : part.end]
+            lines.extend(_line(op, [labels.of(item) for item in ids_of(op)], names) for op in stretch)
             continue
         lines.append(f"repeat {part.count} {{")
-        lines.extend(f"  {_line(op, labelled, names)}" for op, labelled in zip(body, inside, strict=True))
+        lines.extend(f"  {line}" for line in inner)
         lines[-1] += " }"
     return lines
 
@@ -54,7 +51,7 @@ class _Labels:
         self._count = 0
         self._span: dict[int, tuple[int, int]] = {}
         for index, op in enumerate(ops):
-            for item in _ids(op):
+            for item in ids_of(op):
                 first, _ = self._span.get(item, (index, index))
                 self._span[item] = (first, index)
 
@@ -72,7 +69,7 @@ class _Labels:
         inside: dict[int, str] = {}
         labelled: list[list[str]] = []
         for offset in range(part.length):
-            rounds = [_ids(ops[part.start + offset + k * part.length]) for k in range(part.count)]
+            rounds = [ids_of(ops[part.start + offset + k * part.length]) for k in range(part.count)]
             row = []
             for column in zip(*rounds, strict=True):
                 label = inside.get(column[0]) or self._over(column, part)
@@ -92,9 +89,8 @@ class _Labels:
             base, step = places[0][1], places[1][1] - places[0][1]
             if places != [(places[0][0], base + k * step) for k in range(part.count)] or base < 0:
                 return None
-            index = "i" if (base, step) == (0, 1) else f"{base} {'+' if step > 0 else '-'} "
-            if index != "i":
-                index += "i" if abs(step) == 1 else f"{abs(step)} * i"
+            times = "i" if abs(step) == 1 else f"{abs(step)} * i"
+            index = times if base == 0 and step > 0 else f"{base} {'+' if step > 0 else '-'} {times}"
             return f"{places[0][0]}[{index}]"
         if any(item in self._known for item in column):
             return None
@@ -137,55 +133,3 @@ def _number(value: int) -> str:
             if value == (1 << shift) + delta and value <= SIZE_MAX:
                 return f"2**{shift}" + {-1: " - 1", 0: "", 1: " + 1"}[delta]
     return str(value)
-
-
-def _parts(ops: Sequence[Op]) -> list[Round]:
-    """Cut a script into stretches that repeat and single calls."""
-    parts: list[Round] = []
-    at = 0
-    while at < len(ops):
-        best = Round(at, 1, 1)
-        for length in range(1, LONGEST_PATTERN + 1):
-            count = _rounds(ops, at, length)
-            if count >= FEWEST_ROUNDS and (count - 1) * length > (best.count - 1) * best.length:
-                best = Round(at, length, count)
-        parts.append(best)
-        at += best.length * best.count
-    return parts
-
-
-def _rounds(ops: Sequence[Op], start: int, length: int) -> int:
-    """Return how often the `length` calls at `start` come in a row, each place's id moving on evenly."""
-    first, second = ops[start : start + length], ops[start + length : start + 2 * length]
-    if len(second) < length or any(_shape(a) != _shape(b) for a, b in zip(first, second, strict=True)):
-        return 1
-    steps = [
-        [b - a for a, b in zip(_ids(one), _ids(two), strict=True)]
-        for one, two in zip(first, second, strict=True)
-    ]
-    count = 2
-    while True:
-        later = ops[start + count * length : start + (count + 1) * length]
-        if len(later) < length:
-            return count
-        for one, two, step in zip(first, later, steps, strict=True):
-            due = [item + count * by for item, by in zip(_ids(one), step, strict=True)]
-            if _shape(one) != _shape(two) or _ids(two) != due:
-                return count
-        count += 1
-
-
-def _ids(op: Op) -> list[int]:
-    """Return the ids in a call: the one it makes, then its pointers."""
-    kinds = APIS[op.api].parameters
-    return [op.out] + [arg for arg, kind in zip(op.args, kinds, strict=True) if kind == "pointer"]
-
-
-def _shape(op: Op) -> tuple[object, ...]:
-    """Return what of a call is no id of an object."""
-    kinds = APIS[op.api].parameters
-    return (
-        op.api,
-        op.out > 0,
-        *(min(arg, 1) if kind == "pointer" else arg for arg, kind in zip(op.args, kinds, strict=True)),
-    )

@@ -1,7 +1,8 @@
 """From a violation to a minimal script that shows it: fewer calls first, then plainer arguments.
 
-Any part of a script is a script, so every candidate is simply played. A candidate counts if the same
-clause is broken; its calls after that are dropped at once.
+Any part of a script is a script, so every candidate is simply played. A candidate counts if it breaks the
+same clause; calls after that, and calls that were skipped, go at once. Long scripts lose what repeats in
+them as a whole, round by round; only short ones are taken apart call by call.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from kmem_oracle.play import Play
+from kmem_oracle.rounds import Round, ids_of, parts_of
 from kmem_oracle.script import Op
-from kmem_spec.calls import APIS
+from kmem_spec.calls import APIS, Call
+from kmem_spec.expect import size_asked
 from kmem_spec.gfp import DIRECT_RECLAIM, GFP_KERNEL, ZERO, has
+from kmem_spec.units import SIZE_MAX
 
 CYCLES: Final = (2, 20, 300, 2_600, 20_000, 70_000)
 FEW: Final = 12  # calls below which a script needs no template
+SHORT: Final = 400  # calls up to which a script is taken apart call by call
 
 Test = Callable[[Sequence[Op]], Play]
 
@@ -37,18 +42,27 @@ class Shrinker:
         """Return the shortest script found in the time given, with its finding."""
         self._relevant()
         if len(self.best.ops) > FEW:
-            self._templates()
-        self._fewer_calls()
+            self._uniform()
+            if not self._templates():
+                self._fewer_rounds()
+        if len(self.best.ops) <= SHORT:
+            self._fewer_calls()
         if len(self.best.ops) > FEW:
             self._templates()
+            self._fewer_rounds()
         self._plainer_arguments()
-        self._fewer_calls()
+        if len(self.best.ops) <= FEW:
+            self._fewer_calls()
         return self.best
 
+    def _late(self) -> bool:
+        """Say whether the time is up."""
+        return time.monotonic() > self._deadline
+
     def _try(self, ops: Sequence[Op]) -> bool:
-        """Play a candidate; keep it if it breaks the same clause with fewer or plainer calls."""
+        """Play a candidate; keep it if it breaks the same clause."""
         key = hash(tuple(ops))
-        if not ops or key in self._tried or time.monotonic() > self._deadline:
+        if not ops or key in self._tried or self._late():
             return False
         self._tried.add(key)
         play = self._test(ops)
@@ -60,24 +74,32 @@ class Shrinker:
     def _relevant(self) -> None:
         """Try the calls on the objects involved alone, then with ever more of what went before."""
         ops = self.best.ops
-        chosen = {item for index in (*self.best.others, len(ops) - 1) for item in _ids(ops[index])} - {0}
-        if self._try([op for op in ops if chosen & set(_ids(op))]):
+        chosen = {item for index in (*self.best.others, len(ops) - 1) for item in ids_of(ops[index])}
+        chosen = {item for item in chosen if item > 0}
+        if self._try([op for op in ops if chosen & set(ids_of(op))]):
             return
         window = 8
         while window < len(ops) // 2:
-            if self._try([*ops[-window:]]) or self._try(_with_births(ops, len(ops) - window)):
+            if self._try(ops[-window:]) or self._try(_with_births(ops, len(ops) - window)):
                 return
             window *= 4
 
-    def _templates(self) -> None:
+    def _uniform(self) -> None:
+        """Try the same script with every object of the kmalloc family made by a plain kmalloc."""
+        self._try([_plain(op, GFP_KERNEL) for op in self.best.ops])
+        if any(op.api != "kmalloc" and APIS[op.api].role == "allocate" for op in self.best.ops):
+            self._try([_plain(op, GFP_KERNEL | ZERO) for op in self.best.ops])
+
+    def _templates(self) -> bool:
         """Try scripts that only repeat: a call made and undone, many made, many made and undone."""
-        for last in self._shapes():
+        for shape in self._shapes():
             for count in CYCLES:
-                if 2 * count >= len(self.best.ops) or time.monotonic() > self._deadline:
+                if 2 * count >= len(self.best.ops) or self._late():
                     break
-                if any(self._try(ops) for ops in _repeated(last, count)):
+                if any(self._try(ops) for ops in _repeated(shape, count)):
                     self._fewer_rounds()
-                    return
+                    return True
+        return False
 
     def _shapes(self) -> Iterator[Op]:
         """Yield the calls that make objects, the last and the most frequent first, each shape once."""
@@ -89,26 +111,45 @@ class Shrinker:
                 makers[op.api, op.args] = op
         involved = [self.best.ops[index] for index in (len(self.best.ops) - 1, *self.best.others)]
         first = [(op.api, op.args) for op in involved if APIS[op.api].role == "allocate"]
-        ranked = sorted(counts, key=lambda shape: -counts[shape])[:3]
+        ranked = sorted(counts, key=lambda shape: -counts[shape])[:2]
         for shape in dict.fromkeys([*first, *ranked]):
             yield makers[shape]
 
     def _fewer_rounds(self) -> None:
-        """Halve the distance to the fewest rounds of a script that only repeats."""
-        low, best = 0, len(self.best.ops)
-        while best - low > 1 and time.monotonic() < self._deadline:
-            middle = (low + best) // 2
-            if self._try(self.best.ops[len(self.best.ops) - middle :]):
-                best = len(self.best.ops)
+        """Remove what repeats as a whole, or else halve how often it does, until neither goes."""
+        going = True
+        while going and not self._late():
+            going = False
+            parts = sorted(parts_of(self.best.ops), key=lambda part: -part.length * part.count)
+            for part in parts[:40]:
+                if self._late():
+                    return
+                ops = self.best.ops
+                if self._try([*ops[: part.start], *ops[part.end :]]) or self._halved(part):
+                    going = True
+                    break
+
+    def _halved(self, part: Round) -> bool:
+        """Find by bisection the fewest rounds of one part; say whether some could go."""
+        ops = self.best.ops
+        low, high = 1, part.count
+        while high - low > 0 and not self._late():
+            middle = (low + high) // 2
+            kept = part.length * middle
+            if self._try([*ops[: part.start + kept], *ops[part.end :]]) or self._try(
+                [*ops[: part.start], *ops[part.end - kept :]]
+            ):
+                high = middle
             else:
-                low = middle
+                low = middle + 1
+        return high < part.count
 
     def _fewer_calls(self) -> None:
         """Remove stretches of calls, long ones first, until no single one can go."""
         size = max(1, len(self.best.ops) // 2)
-        while size and time.monotonic() < self._deadline:
+        while size and not self._late():
             at, removed = 0, False
-            while at < len(self.best.ops) and time.monotonic() < self._deadline:
+            while at < len(self.best.ops) and not self._late():
                 ops = self.best.ops
                 if self._try([*ops[:at], *ops[at + size :]]):
                     removed = True
@@ -119,26 +160,41 @@ class Shrinker:
             size = size // 2 if size > 1 else 1
 
     def _plainer_arguments(self) -> None:
-        """Try smaller sizes and plainer masks, call by call."""
-        index = 0
-        while index < len(self.best.ops) and len(self.best.ops) <= 40:
-            for plainer in _plainer(self.best.ops[index]):
-                ops = list(self.best.ops)
-                ops[index] = plainer
-                if self._try(ops) and index >= len(self.best.ops):
-                    break
-            index += 1
+        """Try smaller sizes and plainer masks: of all calls of a shape at once, the most frequent first."""
+        shapes = dict.fromkeys(
+            (op.api, op.args) for op in reversed(self.best.ops) if APIS[op.api].role in {"allocate", "resize"}
+        )
+        for api, args in list(shapes)[:20]:
+            shape = Op(api, 0, args)
+            for plainer in _plainer(shape):
+                if self._late():
+                    return
+                if self._try([_replaced(op, shape, plainer) for op in self.best.ops]):
+                    shape = plainer
 
 
-def _ids(op: Op) -> list[int]:
-    """Return the ids of objects in a call."""
-    kinds = APIS[op.api].parameters
-    return [op.out, *(arg for arg, kind in zip(op.args, kinds, strict=True) if kind == "pointer")]
+def _replaced(op: Op, shape: Op, plainer: Op) -> Op:
+    """Return `plainer` under the id of `op` if `op` has that shape (then its free fits too), else `op`."""
+    if op.api == shape.api and op.args == shape.args:
+        return plainer._replace(out=op.out)
+    orders = shape.args[1:] if shape.api == "__get_free_pages" else ()
+    if orders and op.api == "free_pages" and op.args[1:] == orders:
+        return op._replace(args=(op.args[0], plainer.args[1]))
+    return op
+
+
+def _plain(op: Op, gfp: int) -> Op:
+    """Return a kmalloc of as many bytes as the call asks for, if it is one of that family."""
+    api = APIS[op.api]
+    if api.role != "allocate" or api.family != "kmalloc":
+        return op
+    size = size_asked(api, Call(op.api, op.args).args)
+    return op if size > SIZE_MAX else Op("kmalloc", op.out, (size, gfp))
 
 
 def _with_births(ops: Sequence[Op], start: int) -> list[Op]:
     """Return the calls from `start` on, and before them those that make the objects that they use."""
-    used = {item for op in ops[start:] for item in _ids(op)}
+    used = {item for op in ops[start:] for item in ids_of(op)}
     return [op for op in ops[:start] if op.out in used and op.out > 0] + list(ops[start:])
 
 
@@ -150,14 +206,16 @@ def _undo(op: Op, item: int) -> Op:
 
 
 def _repeated(op: Op, count: int) -> Iterator[list[Op]]:
-    """Yield scripts that repeat one call: made and undone; all made; all made, all undone, all made."""
+    """Yield scripts that repeat one call: made and undone; all made, one or all undone, and made again."""
     yield [call for _ in range(count) for call in (op._replace(out=1), _undo(op, 1))]
     if count > CYCLES[3]:
         return
     made = [op._replace(out=item) for item in range(1, count + 1)]
     undone = [_undo(op, item) for item in range(1, count + 1)]
+    again = [op._replace(out=item) for item in range(count + 1, 2 * count + 1)]
     yield made + undone
-    yield made + undone + [op._replace(out=item) for item in range(count + 1, 2 * count + 1)]
+    yield [*made, undone[0], again[0], again[1]]
+    yield made + undone + again
 
 
 def _plainer(op: Op) -> Iterator[Op]:

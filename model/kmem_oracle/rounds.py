@@ -1,0 +1,105 @@
+"""What repeats in a script: stretches of calls that come again, each place's object moving on evenly."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kmem_oracle.script import Op
+from kmem_spec.calls import APIS
+
+LONGEST_PATTERN: Final = 8  # calls of a round whose objects differ from round to round
+LONGEST_SAME: Final = 50_000  # calls of a round that comes again with the very same objects
+FEWEST_ROUNDS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """`count` repetitions of the calls from `start` on, `length` calls each."""
+
+    start: int
+    length: int
+    count: int
+
+    @property
+    def end(self) -> int:
+        """Return the index behind the last call."""
+        return self.start + self.length * self.count
+
+
+def parts_of(ops: Sequence[Op], begin: int = 0, end: int | None = None) -> list[Round]:
+    """Cut a stretch of a script into what repeats and single calls."""
+    end = len(ops) if end is None else end
+    places: dict[Op, list[int]] = {}
+    for index in range(begin, end):
+        places.setdefault(ops[index], []).append(index)
+    parts: list[Round] = []
+    at = begin
+    while at < end:
+        best = Round(at, 1, 1)
+        for length in range(1, LONGEST_PATTERN + 1):
+            best = _better(best, Round(at, length, _rounds(ops, at, length, end)))
+        same = places[ops[at]]
+        following = bisect_right(same, at)
+        if following < len(same) and LONGEST_PATTERN < same[following] - at <= LONGEST_SAME:
+            length = same[following] - at
+            best = _better(best, Round(at, length, _same_rounds(ops, at, length, end)))
+        parts.append(best)
+        at = best.end
+    return parts
+
+
+def _better(one: Round, two: Round) -> Round:
+    """Return the round that saves more calls, if it repeats often enough to be worth writing as one."""
+    saves = (two.count - 1) * two.length > (one.count - 1) * one.length
+    return two if two.count >= FEWEST_ROUNDS and saves else one
+
+
+def _same_rounds(ops: Sequence[Op], start: int, length: int, end: int) -> int:
+    """Return how often the `length` calls at `start` come in a row with the very same objects."""
+    first = ops[start : start + length]
+    count = 1
+    while start + (count + 1) * length <= end:
+        if ops[start + count * length : start + (count + 1) * length] != first:
+            break
+        count += 1
+    return count
+
+
+def _rounds(ops: Sequence[Op], start: int, length: int, end: int) -> int:
+    """Return how often the `length` calls at `start` come in a row, each place's id moving on evenly."""
+    first, second = ops[start : start + length], ops[start + length : start + 2 * length]
+    if start + 2 * length > end or any(_shape(a) != _shape(b) for a, b in zip(first, second, strict=True)):
+        return 1
+    steps = [
+        [b - a for a, b in zip(ids_of(one), ids_of(two), strict=True)]
+        for one, two in zip(first, second, strict=True)
+    ]
+    count = 2
+    while True:
+        later = ops[start + count * length : start + (count + 1) * length]
+        if start + (count + 1) * length > end:
+            return count
+        for one, two, step in zip(first, later, steps, strict=True):
+            due = [item + count * by for item, by in zip(ids_of(one), step, strict=True)]
+            if _shape(one) != _shape(two) or ids_of(two) != due:
+                return count
+        count += 1
+
+
+def ids_of(op: Op) -> list[int]:
+    """Return the ids in a call: the one it makes, then its pointers."""
+    kinds = APIS[op.api].parameters
+    return [op.out] + [arg for arg, kind in zip(op.args, kinds, strict=True) if kind == "pointer"]
+
+
+def _shape(op: Op) -> tuple[object, ...]:
+    """Return what of a call is no id of an object."""
+    kinds = APIS[op.api].parameters
+    return (
+        op.api,
+        op.out > 0,
+        *(min(arg, 1) if kind == "pointer" else arg for arg, kind in zip(op.args, kinds, strict=True)),
+    )
