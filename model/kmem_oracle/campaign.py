@@ -20,7 +20,7 @@ CALLS: Final = 200_000
 SECONDS: Final = 60.0
 CALL_SECONDS: Final = 5.0
 SHRINK_SECONDS: Final = 5.0
-REPLAY_SECONDS: Final = 0.3  # a call that once hung need not be waited for as long again
+REPLAY_SECONDS: Final = 0.6  # a call that once hung need not be waited for as long again
 MEMORY: Final = 8 << 30  # bytes of address space that a target's process may map
 
 

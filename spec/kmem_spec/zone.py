@@ -74,6 +74,7 @@ def _zone(free: dict[int, int], used: dict[int, int], nfree: int) -> ZoneState:
     "and it is not both free and in use",
     source="mm/page_alloc.c: __free_one_page, bad_range",
     kind="state",
+    promises=(),
     witness=(_zone({0: 4, 6: 2}, {4: 2}, 6), 4),
     broken=(_zone({0: 2, 6: 2}, {2: 4}, 4), 2),
 )
@@ -91,6 +92,7 @@ def head_is_legal(zone: ZoneState, head: int) -> bool:
     "no page is in two blocks",
     source="mm/page_alloc.c: expand, __free_one_page, check_new_pages",
     kind="state",
+    promises=(),
     witness=(_zone({0: 4, 6: 2}, {4: 2}, 6), 0, 4),
     broken=(_zone({0: 8}, {4: 2}, 8), 0, 4),
 )
@@ -104,6 +106,7 @@ def blocks_are_apart(zone: ZoneState, one: int, other: int) -> bool:
     "every page of a zone is in a block (with PAGE-APART: in exactly one)",
     source="mm/page_alloc.c: __free_one_page, expand",
     kind="state",
+    promises=(),
     witness=(_zone({0: 4, 6: 2}, {4: 2}, 6), 7, 6),
     broken=(_zone({0: 4}, {4: 2}, 4), 7, 6),
 )
@@ -118,6 +121,7 @@ def page_is_in_block(zone: ZoneState, page: int, head: int) -> bool:
     "the count of free pages is the sum of the free blocks",
     source="mm/page_alloc.c: __mod_zone_freepage_state",
     kind="state",
+    promises=(),
     witness=(_zone({0: 4, 6: 2}, {4: 2}, 6),),
     broken=(_zone({0: 4, 6: 2}, {4: 2}, 8),),
 )
@@ -131,6 +135,7 @@ def free_pages_are_counted(zone: ZoneState) -> bool:
     "no two free buddies of one size below the largest are left unmerged",
     source="mm/page_alloc.c: __free_one_page; mm/internal.h: page_is_buddy",
     kind="state",
+    promises=(),
     witness=(_zone({0: 4, 6: 2}, {4: 2}, 6), 6, NOTHING),
     broken=(_zone({0: 4, 4: 2, 6: 2}, {}, 8), 6, NOTHING),
 )
@@ -151,6 +156,7 @@ def buddy_is_merged(zone: ZoneState, head: int, in_hand: int) -> bool:
     "zone's reserve against it",
     source="mm/page_alloc.c: __zone_watermark_ok",
     kind="state",
+    promises=(),
     witness=(_zone({0: 4, 6: 2}, {4: 2}, 6), 6),
     broken=(_zone({0: 4, 6: 2}, {4: 2}, 6), 7),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import mmap
 import os
 import select
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -24,6 +26,10 @@ from kmem_oracle.targets.worker import OUT_OF_MEMORY
 CHUNK: Final = 2048  # calls to a chunk
 HALF: Final = CHUNK * RECORD.size
 LOAD_SECONDS: Final = 20.0
+PROCESSOR_SHARE: Final = (
+    0.3  # of a call's time limit that may be processor time: a loop shows sooner than a wait
+)
+PIPE_BYTES: Final = 1 << 20  # room for a chunk of calls, so that sending one does not wait for the child
 Record = tuple[int, int, int, int, int]
 
 
@@ -76,6 +82,9 @@ class Worker:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._out, self._in = self._process.stdin, self._process.stdout
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with contextlib.suppress(OSError):  # the system's limit may be lower; then sending waits a little
+                fcntl.fcntl(self._out, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         return self
 
     def __exit__(
@@ -188,19 +197,11 @@ class Run:
     def finish(self) -> tuple[list[Record], Death | None]:
         """Wait for the chunk: its records, and how the target died if it did.
 
-        A call that takes longer than the worker's `call_seconds` is a hang, and is killed.
+        A call that takes longer than the worker's `call_seconds`, or a fair share of them of processor
+        time, is a hang, and is killed.
         """
         count, half = self._sent, self._half
-        position, since = self._worker.position(), time.monotonic()
-        how = ""
-        while not self._worker.waiting(min(0.25, self._worker.call_seconds)):
-            now = self._worker.position()
-            if now != position:
-                position, since = now, time.monotonic()
-            elif time.monotonic() - since > self._worker.call_seconds:
-                how = f"did not return within {self._worker.call_seconds:g} s"
-                self._kill()
-                break
+        how = self._stuck()
         if not how:
             message = self._worker.message()
             if message is not None and message[0] == "done":
@@ -212,6 +213,22 @@ class Run:
         if doing == TOUCHING:
             how = f"gave memory that cannot be used: touching it {how}"
         return self._worker.records(half, index), Death(index, how)
+
+    def _stuck(self) -> str:
+        """Wait for an answer; if a call takes too long, kill the child and say so."""
+        limit = self._worker.call_seconds
+        position, since, spent = self._worker.position(), time.monotonic(), _processor_seconds(self._pid)
+        while not self._worker.waiting(min(0.25, limit / 4)):
+            now = self._worker.position()
+            if now != position:
+                position, since, spent = now, time.monotonic(), _processor_seconds(self._pid)
+            elif (
+                time.monotonic() - since > limit
+                or _processor_seconds(self._pid) - spent > limit * PROCESSOR_SHARE
+            ):
+                self._kill()
+                return f"did not return within {time.monotonic() - since:.1f} s"
+        return ""
 
     def _kill(self) -> None:
         """End the child at once."""
@@ -225,6 +242,17 @@ class Run:
         while (message := self._worker.message()) is not None and message[0] != "exit":
             continue
         self._ended = True
+
+
+def _processor_seconds(pid: int) -> float:
+    """Return the processor time that a process has used, 0 where the system does not tell."""
+    try:
+        fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        )
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def describe_exit(code: int) -> str:
