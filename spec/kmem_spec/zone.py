@@ -70,8 +70,8 @@ def _zone(free: dict[int, int], used: dict[int, int], nfree: int) -> ZoneState:
 
 @clause(
     "PAGE-HEAD",
-    "a block is 2^order pages, order 0 to 10, its head is a multiple of its size, it lies in its zone, "
-    "and it is not both free and in use",
+    "A block is 2^order pages, order 0 to 10, its head is a multiple of its size, it lies in its zone, "
+    "and it is not both free and in use.",
     source="mm/page_alloc.c: __free_one_page, bad_range",
     kind="state",
     promises=(),
@@ -89,7 +89,7 @@ def head_is_legal(zone: ZoneState, head: int) -> bool:
 
 @clause(
     "PAGE-APART",
-    "no page is in two blocks",
+    "No page is in two blocks.",
     source="mm/page_alloc.c: expand, __free_one_page, check_new_pages",
     kind="state",
     promises=(),
@@ -103,7 +103,7 @@ def blocks_are_apart(zone: ZoneState, one: int, other: int) -> bool:
 
 @clause(
     "PAGE-WHOLE",
-    "every page of a zone is in a block (with PAGE-APART: in exactly one)",
+    "Every page of a zone is in a block (with PAGE-APART: in exactly one).",
     source="mm/page_alloc.c: __free_one_page, expand",
     kind="state",
     promises=(),
@@ -118,7 +118,7 @@ def page_is_in_block(zone: ZoneState, page: int, head: int) -> bool:
 
 @clause(
     "PAGE-COUNT",
-    "the count of free pages is the sum of the free blocks",
+    "The count of free pages is the sum of the free blocks.",
     source="mm/page_alloc.c: __mod_zone_freepage_state",
     kind="state",
     promises=(),
@@ -132,7 +132,7 @@ def free_pages_are_counted(zone: ZoneState) -> bool:
 
 @clause(
     "PAGE-MERGED",
-    "no two free buddies of one size below the largest are left unmerged",
+    "No two free buddies of one size below the largest are left unmerged.",
     source="mm/page_alloc.c: __free_one_page; mm/internal.h: page_is_buddy",
     kind="state",
     promises=(),
@@ -152,8 +152,8 @@ def buddy_is_merged(zone: ZoneState, head: int, in_hand: int) -> bool:
 
 @clause(
     "PAGE-WATERMARK",
-    "a request leaves in the zone the pages of its floor: its watermark as its mask lowers it, and the "
-    "zone's reserve against it",
+    "A request leaves in the zone the pages of its floor: its watermark as its mask lowers it, and the "
+    "zone's reserve against it.",
     source="mm/page_alloc.c: __zone_watermark_ok",
     kind="state",
     promises=(),
