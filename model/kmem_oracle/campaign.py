@@ -19,7 +19,7 @@ from kmem_spec.profile import Profile, load
 CALLS: Final = 200_000
 SECONDS: Final = 60.0
 CALL_SECONDS: Final = 5.0
-SHRINK_SECONDS: Final = 5.0
+SHRINK_SECONDS: Final = 3.5
 REPLAY_SECONDS: Final = 0.6  # a call that once hung need not be waited for as long again
 MEMORY: Final = 8 << 30  # bytes of address space that a target's process may map
 
@@ -101,6 +101,26 @@ def campaign(
         if result.play is not None:
             progress("reducing")
             result.play = _shrink(worker, target, result, waived, budget.shrink)
+    return result
+
+
+def replay(
+    target: Target, ops: Sequence[Op], *, profile: str, budget: Budget, waived: frozenset[str]
+) -> Result:
+    """Judge one script on a target, as it stands.
+
+    Errors   CouldNotRun, ProfileError
+    """
+    with Worker(call_seconds=budget.call_seconds, memory_limit=budget.memory) as worker:
+        with worker.open(target) as run:
+            promised = load(profile or run.profile or "contract")
+            result = Result(target.label, promised, 0, run.apis)
+        judge = Judge(promised, waived=waived, looked=True)
+        begin = time.monotonic()
+        outcome = play(worker, target, ops, judge)
+        result.seconds = time.monotonic() - begin
+        result.calls, result.counts = outcome.calls, judge.counts()
+        result.play = outcome if outcome.finding is not None else None
     return result
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from kmem_oracle import campaign
+from kmem_oracle.expression import ScriptError
 from kmem_oracle.reports import machine, text
+from kmem_oracle.script import parse
 from kmem_oracle.targets.process import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.profile import ProfileError
@@ -80,13 +82,54 @@ def check(arguments: argparse.Namespace) -> int:
             progress=_progress if sys.stderr.isatty() else lambda _: None,
         )
     except (CouldNotRun, ProfileError) as error:
-        _report(arguments.json, machine.error_json(arguments.target, str(error)))
-        return _fail(str(error))
-    _report(arguments.json, machine.as_json(result, []))
-    print("\n".join(text.verdict_lines(result)))
+        return _could_not(arguments, str(error))
+    return _verdict(arguments, result)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Play one script on a target and judge it."""
+    try:
+        script = Path(arguments.script).read_text(encoding="utf-8")
+        result = campaign.replay(
+            target_of(arguments.target),
+            parse(script),
+            profile=arguments.profile,
+            budget=_budget(arguments),
+            waived=waived_of(arguments.waive),
+        )
+    except (OSError, UnicodeDecodeError) as error:
+        return _could_not(arguments, f"{arguments.script}: cannot be read: {error}")
+    except ScriptError as error:
+        return _could_not(arguments, f"{arguments.script}: {error}")
+    except (CouldNotRun, ProfileError) as error:
+        return _could_not(arguments, str(error))
+    return _verdict(arguments, result)
+
+
+def _budget(arguments: argparse.Namespace) -> campaign.Budget:
+    """Return the limits of a run of one script."""
+    return campaign.Budget(call_seconds=arguments.call_time, memory=arguments.memory << 20)
+
+
+def _verdict(arguments: argparse.Namespace, result: campaign.Result) -> int:
+    """Print and write what came of a run, and return the exit status."""
+    files = []
+    if arguments.save is not None and result.play is not None:
+        try:
+            files.append(text.save(arguments.save, result))
+        except OSError as error:
+            print(f"kmem-oracle: cannot save to {arguments.save}: {error.strerror}", file=sys.stderr)
+    print("\n".join(text.verdict_lines(result, files)))
+    _report(arguments.json, machine.as_json(result, files))
     if machine.verdict_of(result) == "violation":
         return VIOLATION
     return COULD_NOT_RUN if result.interrupted else PASS
+
+
+def _could_not(arguments: argparse.Namespace, message: str) -> int:
+    """Say why nothing could be run, on standard error and in the report."""
+    _report(arguments.json, machine.error_json(arguments.target, message))
+    return _fail(message)
 
 
 def _progress(phase: str) -> None:
@@ -154,19 +197,13 @@ def parser() -> Parser:
     one.add_argument("--seed", type=int, default=1, help="replays a campaign (default 1)")
     one.add_argument("--calls", type=_positive, default=campaign.CALLS, help="judged calls (default 200000)")
     one.add_argument("--time", type=_seconds, default=campaign.SECONDS, help="seconds (default 60)")
-    one.add_argument("--profile", default="", help="promises to judge by: a name or a .toml file")
-    one.add_argument("--waive", default="", metavar="CLAUSE,…", help="clauses not to judge")
-    one.add_argument("--json", metavar="FILE", help="write the verdict as JSON")
-    one.add_argument(
-        "--call-time", type=_seconds, default=campaign.CALL_SECONDS, help="seconds before a call hangs"
-    )
-    one.add_argument(
-        "--memory",
-        type=_positive,
-        default=campaign.MEMORY >> 20,
-        help="MiB that the target may map (default 8192)",
-    )
+    _judging(one)
     one.set_defaults(run=check)
+    four = commands.add_parser("run", help="judge one script", description="Play one script and judge it.")
+    four.add_argument("script", help="a file in the call language (spec/script.md)")
+    four.add_argument("--on", dest="target", default="model", help=f"the target (default model): {KINDS}")
+    _judging(four)
+    four.set_defaults(run=run)
     two = commands.add_parser("verify", help="prove the rules", description="Prove the rules.")
     two.add_argument(
         "patterns", nargs="*", help="obligations to prove: names, or patterns with * (default all)"
@@ -178,6 +215,23 @@ def parser() -> Parser:
     three = commands.add_parser("clauses", help="list the rules", description="List the rules.")
     three.set_defaults(run=clauses)
     return top
+
+
+def _judging(command: argparse.ArgumentParser) -> None:
+    """Add the options of each command that judges a target."""
+    command.add_argument("--profile", default="", help="promises to judge by: a name or a .toml file")
+    command.add_argument("--waive", default="", metavar="CLAUSE,…", help="clauses not to judge")
+    command.add_argument("--json", metavar="FILE", help="write the verdict as JSON")
+    command.add_argument("--save", metavar="DIR", help="save the script of a violation there")
+    command.add_argument(
+        "--call-time", type=_seconds, default=campaign.CALL_SECONDS, help="seconds before a call hangs"
+    )
+    command.add_argument(
+        "--memory",
+        type=_positive,
+        default=campaign.MEMORY >> 20,
+        help="MiB that the target may map (default 8192)",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,7 +21,8 @@ from kmem_spec.units import SIZE_MAX
 
 CYCLES: Final = (2, 20, 300, 2_600, 20_000, 70_000)
 FEW: Final = 12  # calls below which a script needs no template
-SHORT: Final = 400  # calls up to which a script is taken apart call by call
+MOST_PARTS: Final = 60  # parts of a script that counts as regular
+SHORT: Final = 400  # calls up to which a regular script is taken apart call by call
 
 Test = Callable[[Sequence[Op]], Play]
 
@@ -43,9 +44,9 @@ class Shrinker:
         self._relevant()
         if len(self.best.ops) > FEW:
             self._uniform()
-            if not self._templates():
+            if not self._templates() and self._is_regular():
                 self._fewer_rounds()
-        if len(self.best.ops) <= SHORT:
+        if len(self.best.ops) <= SHORT or not self._is_regular():
             self._fewer_calls()
         if len(self.best.ops) > FEW:
             self._templates()
@@ -54,6 +55,10 @@ class Shrinker:
         if len(self.best.ops) <= FEW:
             self._fewer_calls()
         return self.best
+
+    def _is_regular(self) -> bool:
+        """Say whether the script consists of few parts, counting what repeats as one."""
+        return len(parts_of(self.best.ops)) <= MOST_PARTS
 
     def _late(self) -> bool:
         """Say whether the time is up."""
@@ -116,33 +121,44 @@ class Shrinker:
             yield makers[shape]
 
     def _fewer_rounds(self) -> None:
-        """Remove what repeats as a whole, or else halve how often it does, until neither goes."""
+        """Remove parts of the script as a whole, then find the fewest rounds of those that must stay."""
+        self._fewer_parts()
+        for _ in range(2):
+            before = len(self.best.ops)
+            for index in range(len(parts_of(self.best.ops))):
+                parts = sorted(parts_of(self.best.ops), key=lambda part: -part.length * part.count)
+                if index < len(parts) and parts[index].count > 1:
+                    self._halve(parts[index])
+            if len(self.best.ops) == before:
+                return
+            self._fewer_parts()
+
+    def _fewer_parts(self) -> None:
+        """Remove whole parts, those of most calls first, until none can go."""
         going = True
-        while going and not self._late():
+        while going:
             going = False
             parts = sorted(parts_of(self.best.ops), key=lambda part: -part.length * part.count)
-            for part in parts[:40]:
+            for part in parts:
                 if self._late():
                     return
-                ops = self.best.ops
-                if self._try([*ops[: part.start], *ops[part.end :]]) or self._halved(part):
+                if self._try([*self.best.ops[: part.start], *self.best.ops[part.end :]]):
                     going = True
                     break
 
-    def _halved(self, part: Round) -> bool:
-        """Find by bisection the fewest rounds of one part; say whether some could go."""
+    def _halve(self, part: Round) -> None:
+        """Find by bisection the fewest rounds of one part: its first ones, or of the last part its last."""
         ops = self.best.ops
         low, high = 1, part.count
-        while high - low > 0 and not self._late():
+        while low < high and not self._late():
             middle = (low + high) // 2
             kept = part.length * middle
-            if self._try([*ops[: part.start + kept], *ops[part.end :]]) or self._try(
-                [*ops[: part.start], *ops[part.end - kept :]]
-            ):
+            last = part.end == len(ops)
+            begin = part.end - kept if last else part.start
+            if self._try([*ops[: part.start], *ops[begin : begin + kept], *ops[part.end :]]):
                 high = middle
             else:
                 low = middle + 1
-        return high < part.count
 
     def _fewer_calls(self) -> None:
         """Remove stretches of calls, long ones first, until no single one can go."""
@@ -215,6 +231,7 @@ def _repeated(op: Op, count: int) -> Iterator[list[Op]]:
     again = [op._replace(out=item) for item in range(count + 1, 2 * count + 1)]
     yield made + undone
     yield [*made, undone[0], again[0], again[1]]
+    yield [*made, *undone[: count // 2], *again[: count // 2]]
     yield made + undone + again
 
 

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 from kmem_oracle.campaign import Result
 from kmem_oracle.render import lines_of
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.gfp import NAMES
 
+OVER_MALLOC: Final = (
+    "kmalloc(n) is posix_memalign(n if a power of two, else 8; n), pages likewise; "
+    "kcalloc is calloc, krealloc realloc, ksize malloc_usable_size"
+)
 
-def verdict_lines(result: Result) -> list[str]:
-    """Return the verdict on a target, for people."""
-    judged = sum(1 for count in result.counts.values() if count)
+
+def save(folder: str, result: Result) -> str:
+    """Write the script of a violation into a folder, which is made if need be, and return the file's path.
+
+    Errors   OSError
+    """
+    assert result.play is not None
+    assert result.play.finding is not None
+    clause = result.play.finding.clause
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    file = path / f"{clause.lower()}-seed-{result.seed}.kmem"
+    script = lines_of(result.play.ops, NAMES[result.profile.gfp])
+    head = f"# {clause}: {CLAUSES[clause].sentence}\n# kmem-oracle run {file.name} --on {result.target}\n"
+    file.write_text(head + "\n".join(script) + "\n", encoding="utf-8")
+    return str(file)
+
+
+def verdict_lines(result: Result, files: list[str]) -> list[str]:
+    """Return the verdict on a target, for people; `files` are those that were saved."""
+    counts = {name: count for name, count in result.counts.items() if CLAUSES[name].who == "allocator"}
+    judged = sum(1 for count in counts.values() if count)
     rate = result.calls / result.seconds if result.seconds else 0.0
     head = (
         f"{result.target}: {result.calls:,} calls judged in {result.seconds:.1f} s ({rate:,.0f}/s), "
         f"profile {result.profile.name}, seed {result.seed}, "
-        f"{judged} of {len(result.counts)} clauses exercised"
+        f"{judged} of {len(counts)} clauses exercised"
     )
     lines = [head]
     if result.interrupted:
@@ -29,8 +55,11 @@ def verdict_lines(result: Result) -> list[str]:
         f"VIOLATION of {clause.id} by the {finding.who}",
         f"  rule     {clause.sentence}",
         f"  source   {clause.source}",
+        *([f"  target   {OVER_MALLOC}"] if result.target.startswith("malloc:") else []),
         f"  seen     {finding.message}",
-        f"  script   {len(script)} line{'s' if len(script) != 1 else ''}, phase {result.phase}:",
+        f"  script   {len(script)} line{'s' if len(script) != 1 else ''}"
+        + (f", from phase {result.phase!r}:" if result.phase else ":"),
         *(f"    {line}" for line in script),
+        *(f"  saved    {file}" for file in files),
     ]
     return lines
