@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-
 from tests.targets import build
 from tests.targets.binding import GFP_KERNEL, ZERO, ZERO_SIZE_PTR, Kmem, pattern, read, write
 

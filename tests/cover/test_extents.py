@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
+
 from kmem_spec.extents import CHUNK_SHIFT, IndexedSpans, Spans, disjoint
 from kmem_spec.units import PAGE_SIZE
 

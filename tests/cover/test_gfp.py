@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kmem_spec import gfp
 
 MASKS = st.integers(0, (1 << 23) - 1)

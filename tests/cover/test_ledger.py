@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+
 from kmem_spec.extents import IndexedSpans, Spans
 from kmem_spec.ledger import Ledger
 from kmem_spec.table import DictTable, Refused

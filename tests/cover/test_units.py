@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kmem_spec import units
 from kmem_spec.units import ADDRESS_BITS, MAX_BLOCK, PAGE_SIZE, SIZE_MAX
 
