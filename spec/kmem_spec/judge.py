@@ -101,7 +101,7 @@ class Judge:
         self.records: DictTable[Live] = DictTable()
         self.ledger: Ledger[Live] = Ledger(self.spans, self.records)
         self._died: deque[tuple[int, int]] = deque(maxlen=DEATHS_KEPT)  # start, event
-        self._ignored: set[int] = set()
+        self._ignored: Counter[int] = Counter()  # starts of objects that are not judged, and how many
         self.liveness = Liveness()
         self._cycle_start = 0
 
@@ -113,10 +113,12 @@ class Judge:
         call, answer = event
         api, args = call
         if self._ignored and args[0] in self._ignored and APIS[api].role != "allocate":
-            self._ignored.discard(args[0])
+            self._pass_over(call, answer)
             finding = None
         else:
             finding = self._rules[api](call, answer)
+            if finding is not None and finding.clause not in self._in_force:
+                finding = None
         self.events += 1
         return finding
 
@@ -128,15 +130,16 @@ class Judge:
         finding = self._wrong_mask(call)
         if api.role != "allocate" and call.args[0] <= ZERO_SIZE_PTR:
             clause = NO_OP.get(api.name, clause)
-        elif api.role != "allocate":
+        elif api.role != "allocate" and call.args[0] not in self._ignored:
             finding = finding or self._wrong_pointer(api, call)
-        if finding is None and clause in self._in_force:
-            finding = self._finding(clause, f"{show(call)} {lost.how}")
+        finding = finding or self._finding(clause, f"{show(call)} {lost.how}")
         self.events += 1
-        return finding
+        return finding if finding.clause in self._in_force else None
 
     def leaks(self) -> list[Finding]:
         """Return a finding for each allocation that is live at the end of the history."""
+        if "CALLER-LEAK" not in self._in_force:
+            return []
         return [
             self._finding("CALLER-LEAK", f"{show_span(start, live.asked.size)} are never freed", live.birth)
             for start, live in self.records.items()
@@ -161,7 +164,10 @@ class Judge:
         asked = plan.asked
         result = answer.result
         if not plan.legal:
-            return self._wrong_mask(call)
+            finding = self._wrong_mask(call)
+            if finding is not None:
+                self._ignore(result)
+                return finding
         if result == 0:
             plan.nulls += 1
             rules = plan.on_null
@@ -170,13 +176,17 @@ class Judge:
             rules = plan.on_object
         for holds, clause in rules:
             if not holds(asked, answer):
-                return self._broken(clause, call, asked, answer)
+                self._ignore(result)
+                return self._finding(clause.id, describe(call, asked, answer, clause.id))
         if result == 0 or not plan.served:
             if plan.served and (not self.records or self.liveness.follows()):
                 return self._follow(call, answer)
             return None
         if not self.records or self.liveness.follows():
             self._follow(call, answer)
+        if self._ignored and result in self._ignored:
+            self._ignore(result)
+            return None
         usable = answer.usable
         size = asked.size
         try:
@@ -195,8 +205,15 @@ class Judge:
         start, size, mask = call.args
         if 0 <= start <= ZERO_SIZE_PTR:
             return self._allocate(Call(call.api, (0, size, mask)), answer)
-        finding = self._wrong_pointer(APIS[call.api], call) or self._wrong_mask(call)
+        finding = self._wrong_pointer(APIS[call.api], call)
         if finding is not None:
+            self._ignore(answer.result)
+            return finding
+        finding = self._wrong_mask(call)
+        if finding is not None:
+            if answer.result != 0:
+                self._end(start)
+                self._ignore(answer.result)
             return finding
         old = self.records[start]
         # Linux clears the tail also when an object shrinks, so there zeroes are due from the size last
@@ -216,11 +233,15 @@ class Judge:
                 self._counts[clause.id] += 1
                 if not clause.holds(asked, answer):
                     self._end(start)
-                    return self._broken(clause, call, asked, answer, old.birth)
+                    self._ignore(answer.result or start)
+                    return self._finding(clause.id, describe(call, asked, answer, clause.id), old.birth)
         if null:
             return stuck
         self._end(start)
         if not mem.is_served(asked):
+            return None
+        if self._ignored and answer.result in self._ignored:
+            self._ignore(answer.result)
             return None
         live = Live(asked, self.events, answer.usable, max(old.high, size), old.zeroed and asked.zero_to > 0)
         length = max(answer.usable, size)
@@ -264,7 +285,11 @@ class Judge:
         live = None if empty else self.records[start]
         size, seen, others = (0, -1, ()) if live is None else (live.asked.size, live.seen, (live.birth,))
         asked = mem.SAMPLE._replace(api=call.api, size=size, slot=max(seen, 0))
-        return None if clause.holds(asked, answer) else self._broken(clause, call, asked, answer, *others)
+        if not clause.holds(asked, answer):
+            return self._finding(clause.id, describe(call, asked, answer, clause.id), *others)
+        if live is not None and seen < 0:
+            self.records.put(start, live._replace(seen=answer.result))
+        return None
 
     def _look(self, call: Call, answer: Answer) -> Finding | None:
         """Judge what a driver saw when it compared an object with what it had written there."""
@@ -277,8 +302,8 @@ class Judge:
         if clause.holds(live.asked, answer):
             return None
         self._end(start)
-        self._ignored.add(start)
-        return self._broken(clause, call, live.asked, answer, live.birth)
+        self._ignore(start)
+        return self._finding(clause.id, describe(call, live.asked, answer, clause.id), live.birth)
 
     def _follow(self, call: Call, answer: Answer) -> Finding | None:
         """Judge liveness: a call that is part of a cycle which ran before, from empty to empty."""
@@ -319,8 +344,8 @@ class Judge:
         )
         for other, _ in others:
             self._end(other)
-            self._ignored.add(other)
-        self._ignored.add(start)
+            self._ignore(other)
+        self._ignore(start)
         if clause not in self._in_force:
             return None
         text = f"{show(call)} gave {show_span(start, length)}, which shares bytes with the live {shown}"
@@ -368,11 +393,21 @@ class Judge:
             return self._finding("CALLER-ORDER", text, live.birth)
         return None
 
-    def _broken(self, clause: Clause, call: Call, asked: Asked, answer: Answer, *others: int) -> Finding:
-        """Make the finding for an outcome that a clause rejects."""
-        if answer.result and APIS[call.api].role in {"allocate", "resize"}:
-            self._ignored.add(answer.result)
-        return self._finding(clause.id, describe(call, asked, answer, clause.id), *others)
+    def _ignore(self, start: int) -> None:
+        """Judge the object at `start`, if there is one, no further."""
+        if start > ZERO_SIZE_PTR:
+            self._ignored[start] += 1
+
+    def _pass_over(self, call: Call, answer: Answer) -> None:
+        """Take a call on an object that is not judged: only where it goes matters."""
+        start, role = call.args[0], APIS[call.api].role
+        moves = role == "resize" and (answer.result != 0 or call.args[1] == 0)
+        if role == "free" or moves:
+            self._ignored[start] -= 1
+            if self._ignored[start] == 0:
+                del self._ignored[start]
+        if moves:
+            self._ignore(answer.result)
 
     def _finding(self, clause: str, message: str, *others: int) -> Finding:
         """Make a finding at the present event."""
