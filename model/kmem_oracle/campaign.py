@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -85,7 +86,8 @@ def campaign(
         try:
             for phase in generator.phases():
                 progress(phase.name)
-                outcome = play(worker, target, phase.ops, judge, deadline=begin + budget.seconds)
+                ops = itertools.islice(phase.ops, budget.calls - result.calls)
+                outcome = play(worker, target, ops, judge, deadline=begin + budget.seconds)
                 result.calls += outcome.calls
                 if outcome.finding is not None:
                     result.play, result.phase = outcome, phase.name

@@ -14,13 +14,13 @@ from typing import Final
 from kmem_oracle.script import ID_ZERO_SIZE, Op
 from kmem_oracle.targets.driver import SKIPPED, SPOILT
 from kmem_oracle.targets.process import CHUNK, Death, Record, Run, Target, Worker
-from kmem_spec.calls import APIS, Answer, Call, Event, Lost
+from kmem_spec.calls import APIS, Answer, Call, Lost
 from kmem_spec.finding import Finding
 from kmem_spec.judge import Judge
 from kmem_spec.units import ZERO_SIZE_PTR
 
 TAKES_POINTER: Final = {api.name: "pointer" in api.parameters for api in APIS.values()}
-SEEN_NOTHING: Final = (-1, -1, -1)
+NOTHING: Final = Answer(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Reader:
         """Know no object."""
         self._where: dict[int, int] = {0: 0, ID_ZERO_SIZE: ZERO_SIZE_PTR}
 
-    def event(self, op: Op, record: Record) -> Event | None:
+    def event(self, op: Op, record: Record) -> tuple[Call, Answer] | None:
         """Return what a record says, None for a call that was skipped."""
         api, out, args = op
         result, usable, nonzero, changed, status = record
@@ -54,12 +54,14 @@ class Reader:
             if status == SKIPPED:
                 return None
             assert status == SPOILT
-            return Event(Call("check", (self._where[args[0]],)), Answer(0, changed=changed))
+            return Call("check", (self._where[args[0]],)), Answer(0, changed=changed)
         if TAKES_POINTER[api]:
             args = (self._where.get(args[0], 0), *args[1:])
         if out and result:
             self._where[out] = result
-        return Event(Call(api, args), Answer(result, usable, nonzero, changed))
+        elif result == 0 and changed < 0:
+            return Call(api, args), NOTHING
+        return Call(api, args), Answer(result, usable, nonzero, changed)
 
     def lost(self, op: Op, how: str) -> Lost:
         """Return the event of a call that did not return."""
@@ -112,14 +114,14 @@ class _Playing:
 
     def _read(self, chunk: list[Op], records: list[Record], death: Death | None) -> Play | None:
         """Judge a chunk."""
-        admit, event_of = self._judge.admit, self._reader.event
+        take, event_of = self._judge.take, self._reader.event
         past = self._past
         for op, record in zip(chunk, records, strict=False):
             event = event_of(op, record)
             if event is None:
                 continue
             past.append(op)
-            finding = admit(event)
+            finding = take(*event)
             if finding is not None:
                 return self._found(finding)
         if death is None:

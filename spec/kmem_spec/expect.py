@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from kmem_spec import gfp as masks
 from kmem_spec.calls import APIS, Api, Asked, Call
 from kmem_spec.profile import Profile
@@ -11,10 +13,7 @@ from kmem_spec.units import PAGE_SHIFT, PAGE_SIZE, SIZE_MAX, is_power_of_two, po
 
 def argument(api: Api, args: tuple[int, ...], parameter: str) -> int:
     """Return the argument for `parameter`, or 0 where the call has none."""
-    for name, value in zip(api.parameters, args, strict=True):
-        if name == parameter:
-            return value
-    return 0
+    return args[api.parameters.index(parameter)] if parameter in api.parameters else 0
 
 
 def size_asked(api: Api, args: tuple[int, ...]) -> int:
@@ -31,28 +30,35 @@ def expect(call: Call, profile: Profile) -> Asked:
     A krealloc of a live object differs in what it keeps and what it zeroes: see `resized`.
     """
     api = APIS[call.api]
+    pages = api.family == "page"
     size = size_asked(api, call.args)
     mask = argument(api, call.args, "gfp")
-    fits = 0 < size <= SIZE_MAX
-    divisor = power_of_two_divisor(size) if fits else 1
-    minimum = PAGE_SIZE if api.family == "page" else profile.minimum_align
-    exact = "size-classes" in profile.promises and api.family == "kmalloc" and fits
+    natural, divisor, slot = _earned(size, 0 if pages else profile.smallest_class)
     return Asked(
         api=api.name,
         family=api.family,
         size=size,
-        limit=PAGE_SIZE << profile.max_order if api.family == "page" else profile.kmalloc_max,
+        limit=PAGE_SIZE << profile.max_order if pages else profile.kmalloc_max,
         gfp=mask,
         order=argument(api, call.args, "order"),
-        minimum=minimum,
-        natural=size if fits and is_power_of_two(size) else 1,
+        minimum=PAGE_SIZE if pages else profile.minimum_align,
+        natural=natural,
         divisor=divisor,
-        slot=size_class(size, profile.smallest_class) if exact else 0,
+        slot=slot if "size-classes" in profile.promises else 0,
         zero_from=0,
-        zero_to=size if api.zeroes or masks.has(mask, masks.ZERO) else 0,
+        zero_to=size if api.zeroes or mask & masks.ZERO else 0,
         keep=0,
-        zone_end=_zone_end(mask, profile),
+        zone_end=_zone_end(mask, profile) if profile.dma_end or profile.dma32_end else 0,
     )
+
+
+@lru_cache(maxsize=1 << 16)
+def _earned(size: int, smallest: int) -> tuple[int, int, int]:
+    """Return what a size earns: natural alignment, divisor, and size class (0 where `smallest` is)."""
+    if not 0 < size <= SIZE_MAX:
+        return 1, 1, 0
+    natural = size if is_power_of_two(size) else 1
+    return natural, power_of_two_divisor(size), size_class(size, smallest) if smallest else 0
 
 
 def resized(asked: Asked, *, keep: int, zero_from: int, zeroed: bool, stays: bool) -> Asked:

@@ -123,7 +123,7 @@ class IndexedSpans(Spans):
 
     def _put_over_pages(self, start: int, length: int) -> None:
         """Add an extent that covers a whole page or touches more than one."""
-        for page, mask in _parts(start, length):
+        for page, mask in _parts(start, length) if (start | length) & IN_PAGE else ():
             used = self.words_of.get(page)
             if used is None:
                 self._begin_part(page, mask)
@@ -134,7 +134,7 @@ class IndexedSpans(Spans):
 
     def _drop_over_pages(self, start: int, length: int) -> None:
         """Remove an extent that covers a whole page or touches more than one."""
-        for page, mask in _parts(start, length):
+        for page, mask in _parts(start, length) if (start | length) & IN_PAGE else ():
             left = self.words_of[page] ^ mask
             if left:
                 self.words_of[page] = left

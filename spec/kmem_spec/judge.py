@@ -110,7 +110,10 @@ class Judge:
 
         Gives    None, or a finding; the object of a finding is not judged any further
         """
-        call, answer = event
+        return self.take(*event)
+
+    def take(self, call: Call, answer: Answer) -> Finding | None:
+        """Do as `admit` does, with the parts of the event."""
         api, args = call
         if self._ignored and args[0] in self._ignored and APIS[api].role != "allocate":
             self._pass_over(call, answer)
@@ -307,23 +310,19 @@ class Judge:
 
     def _follow(self, call: Call, answer: Answer) -> Finding | None:
         """Judge liveness: a call that is part of a cycle which ran before, from empty to empty."""
-        api = APIS[call.api]
-        if api.role == "free":
-            live = self.records[call.args[0]]
-            step: tuple[object, ...] = (call.api, live.birth - self._cycle_start)
-        elif api.role == "resize" and call.args[0] > ZERO_SIZE_PTR:
-            live = self.records[call.args[0]]
-            step = (call.api, live.birth - self._cycle_start, *call.args[1:])
-        else:
-            step = (call.api, *call.args)
+        name, args = call
+        api = APIS[name]
+        step: tuple[object, ...] = call
+        if api.role != "allocate" and args[0] > ZERO_SIZE_PTR:  # which object, not where it lies
+            step = (name, self.records[args[0]].birth - self._cycle_start, args[1:])
         pages = api.family == "page"
         if not self.records:
             self._cycle_start = self.events
             self.liveness.begin(step, pages)
         got = answer.result != 0 or api.role == "free"
-        stuck = self.liveness.call(step, got, pages)
-        merges = not pages or expect(call, self.profile).order <= self.profile.merge_order
-        if not stuck or not merges or "MEM-LIVENESS" not in self._in_force:
+        if not self.liveness.call(step, got, pages) or "MEM-LIVENESS" not in self._in_force:
+            return None
+        if pages and expect(call, self.profile).order > self.profile.merge_order:
             return None
         text = (
             f"{show(call)} gave NULL, in {RETRIES} rounds in a row; the same calls from empty worked before, "
