@@ -10,9 +10,14 @@ import tomllib
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
+from typing import Final
 
 from kmem_spec.clauses import CLAUSES, CONTRACT, Clause
-from kmem_spec.units import MAX_ORDER, PAGE_SIZE
+from kmem_spec.units import ADDRESS_BITS, MAX_ORDER, PAGE_SHIFT, PAGE_SIZE, is_power_of_two
+
+PROMISES: Final = frozenset({CONTRACT, "linux-6.1", "linux-6.12", "size-classes"})
+GFP: Final = ("6.1", "6.12")
+ORDERS: Final = ADDRESS_BITS - PAGE_SHIFT
 
 
 class ProfileError(ValueError):
@@ -80,7 +85,7 @@ def load(name: str) -> Profile:
 def parse(text: str, name: str) -> Profile:
     """Return the profile that `text` holds.
 
-    Errors   ProfileError for what is no TOML, an unknown line, a value of the wrong type
+    Errors   ProfileError for what is no TOML, an unknown line, a value of the wrong type or out of range
     """
     try:
         given = tomllib.loads(text)
@@ -93,9 +98,27 @@ def parse(text: str, name: str) -> Profile:
             raise ProfileError(f"profile {name}: unknown line {key!r}; known are {', '.join(sorted(known))}")
         values[key] = _typed(name, key, value)
     profile = Profile(**values)  # type: ignore[arg-type]  # _typed checked each value against the field
-    if profile.gfp not in {"6.1", "6.12"}:
-        raise ProfileError(f'profile {name}: gfp is {profile.gfp!r}; known are "6.1" and "6.12"')
+    for wrong, message in _rules(profile):
+        if wrong:
+            raise ProfileError(f"profile {name}: {message}")
     return profile
+
+
+def _rules(profile: Profile) -> tuple[tuple[bool, str], ...]:
+    """Return what can be wrong with values of the right types: whether it is, and how to say it."""
+    unknown = ", ".join(sorted(profile.promises - PROMISES))
+    return (
+        (profile.gfp not in GFP, f"gfp is {profile.gfp!r}; known are {' and '.join(map(repr, GFP))}"),
+        (bool(unknown), f"unknown promise {unknown}; known are {', '.join(sorted(PROMISES))}"),
+        (CONTRACT not in profile.promises, f"promises lack {CONTRACT!r}, which every profile makes"),
+        (not is_power_of_two(profile.minimum_align), "minimum_align is no power of two"),
+        (not is_power_of_two(profile.smallest_class), "smallest_class is no power of two"),
+        (
+            not 0 < profile.kmalloc_max < 1 << ADDRESS_BITS,
+            f"kmalloc_max is not from 1 to 2^{ADDRESS_BITS} - 1",
+        ),
+        (profile.max_order >= ORDERS, f"max_order is not below {ORDERS}"),
+    )
 
 
 def _typed(name: str, key: str, value: object) -> object:
