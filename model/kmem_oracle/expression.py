@@ -7,7 +7,8 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Final
 
-MOST_BITS: Final = 128
+MOST_BITS: Final = 128  # of a shift or a power
+WIDEST: Final = 256  # bits of a number
 _OPERATORS: Final[dict[type[ast.operator], Callable[[int, int], int]]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -35,8 +36,16 @@ class ScriptError(ValueError):
 def evaluate(tree: ast.expr, names: Mapping[str, int], line: int, column: int) -> int:
     """Return the value of an expression.
 
-    Errors   ScriptError for an unknown name, another operator, a division by zero, a huge shift or power
+    Errors   ScriptError for an unknown name, another operator, a division by zero, a huge number
     """
+    value = _value(tree, names, line, column)
+    if value.bit_length() > WIDEST:
+        raise ScriptError(line, column, f"a number of more than {WIDEST} bits")
+    return value
+
+
+def _value(tree: ast.expr, names: Mapping[str, int], line: int, column: int) -> int:
+    """Return the value of an expression, of whatever width."""
     match tree:
         case ast.Constant(value=int(number)) if not isinstance(number, bool):
             return number

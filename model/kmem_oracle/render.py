@@ -66,21 +66,21 @@ class _Labels:
 
     def over_rounds(self, ops: Sequence[Op], part: Round) -> list[list[str]] | None:
         """Return the labels in each call of a round, with `i` in them; None if none can say it."""
-        inside: dict[int, str] = {}
+        inside: dict[tuple[int, ...], str] = {}
         labelled: list[list[str]] = []
         for offset in range(part.length):
             rounds = [ids_of(ops[part.start + offset + k * part.length]) for k in range(part.count)]
             row = []
             for column in zip(*rounds, strict=True):
-                label = inside.get(column[0]) or self._over(column, part)
+                label = inside.get(column) or self._over(ops, column, part)
                 if label is None:
                     return None
-                inside[column[0]] = label
+                inside[column] = label
                 row.append(label)
             labelled.append(row)
         return labelled
 
-    def _over(self, column: tuple[int, ...], part: Round) -> str | None:
+    def _over(self, ops: Sequence[Op], column: tuple[int, ...], part: Round) -> str | None:
         """Return one label for the ids that a place in the round takes, round by round."""
         if column[0] <= 0 or column[0] == column[1]:
             return self.of(column[0])
@@ -95,14 +95,25 @@ class _Labels:
         if any(item in self._known for item in column):
             return None
         name = self._fresh()
-        rounds = [part.start + k * part.length for k in range(part.count)]
         for k, item in enumerate(column):
             self._known[item] = (name, k)
         local = all(
-            start <= self._span[item][0] and self._span[item][1] < start + part.length
-            for item, start in zip(column, rounds, strict=True)
+            self._is_local(ops, item, part.start + k * part.length, part.length)
+            for k, item in enumerate(column)
         )
         return name if local else f"{name}[i]"
+
+    def _is_local(self, ops: Sequence[Op], item: int, start: int, length: int) -> bool:
+        """Say whether an id is made first and freed last in its round, and so may share its name."""
+        first, last = self._span[item]
+        made, freed = ops[first], ops[last]
+        return (
+            start <= first
+            and last < start + length
+            and made.out == item
+            and APIS[made.api].role == "allocate"
+            and (first == last or APIS[freed.api].role == "free")
+        )
 
     def _fresh(self) -> str:
         """Return a name not yet used."""

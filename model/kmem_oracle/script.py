@@ -26,7 +26,10 @@ ID_NULL: Final = 0
 ID_ZERO_SIZE: Final = -1
 SPECIAL: Final = {"NULL": ID_NULL, "ZERO_SIZE_PTR": ID_ZERO_SIZE}
 MOST_CALLS: Final = 10_000_000
-_TOKEN: Final = re.compile(r"(?:#|//)[^\n]*|\n|;|\}|repeat\b[^{};\n]*\{|\{|(?:(?!//)[^{};\n#])+")
+MOST_SHOWN: Final = 60  # characters of a script in a message
+_TEXT: Final = r"(?:(?!//)[^{};\n#])"
+_TOKEN: Final = re.compile(rf"(?:#|//)[^\n]*|\n|[^\S\n]+|;|\}}|repeat\b{_TEXT}*\{{|\{{|{_TEXT}+")
+Ids = dict[tuple[str, int | None], int]
 
 
 class Op(NamedTuple):
@@ -63,12 +66,16 @@ def parse(text: str, names: Mapping[str, int] = NAMES_6_1) -> list[Op]:
 
     Errors   ScriptError with line and column
     """
-    ids: dict[tuple[str, int], int] = {}
+    ids: Ids = {}
     ops: list[Op] = []
-    for op in _unroll(_blocks(text), {**names}, ids):
-        ops.append(op)
-        if len(ops) > MOST_CALLS:
-            raise ScriptError(1, 1, f"more than {MOST_CALLS:,} calls once its repeats are unrolled")
+    try:
+        for count, op in enumerate(_unroll(_blocks(text), {**names}, ids)):
+            if count > MOST_CALLS:
+                raise ScriptError(1, 1, f"more than {MOST_CALLS:,} calls once its repeats are unrolled")
+            if op is not None:
+                ops.append(op)
+    except RecursionError as error:
+        raise ScriptError(1, 1, "nested too deeply") from error
     return ops
 
 
@@ -78,7 +85,6 @@ def _blocks(text: str) -> _Block:
     line = column = 1
     for match in _TOKEN.finditer(text):
         token = match.group()
-        start = column + len(token) - len(token.lstrip())
         if token == "{":
             raise ScriptError(line, column, "a { belongs after `repeat N`")
         if token == "}":
@@ -86,11 +92,13 @@ def _blocks(text: str) -> _Block:
                 raise ScriptError(line, column, "a } without its {")
             stack.pop()
         elif token.startswith("repeat") and token.endswith("{"):
-            block = _Block(_expression(token[6:-1].strip(), line, start + 7), line, start)
+            count = token[6:-1].lstrip()
+            at = column + len(token) - 1 - len(count)
+            block = _Block(_expression(count.rstrip(), line, at), line, column)
             stack[-1].body.append(block)
             stack.append(block)
         elif token.strip() and token[0] not in "#;" and not token.startswith("//"):
-            stack[-1].body.append(_call(token.strip(), line, start))
+            stack[-1].body.append(_call(token.strip(), line, column))
         line, column = (line + 1, 1) if token == "\n" else (line, column + len(token))
     if len(stack) > 1:
         raise ScriptError(stack[-1].line, stack[-1].column, "this repeat is never closed")
@@ -101,8 +109,9 @@ def _expression(text: str, line: int, column: int) -> ast.expr:
     """Parse one expression."""
     try:
         return ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError) as error:
-        raise ScriptError(line, column, f"cannot read {text!r}") from error
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last from deep nesting
+        shown = text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"
+        raise ScriptError(line, column, f"cannot read {shown!r}") from error
 
 
 def _call(text: str, line: int, column: int) -> _Line:
@@ -126,10 +135,14 @@ def _call(text: str, line: int, column: int) -> _Line:
     return _Line(api, tree.args, where, line, column)
 
 
-def _unroll(block: _Block, names: dict[str, int], ids: dict[tuple[str, int], int]) -> Iterator[Op]:
-    """Yield the calls of a block, as often as it says, with `i` the number of the round."""
-    for index in range(evaluate(block.count, names, block.line, block.column)):
+def _unroll(block: _Block, names: dict[str, int], ids: Ids) -> Iterator[Op | None]:
+    """Yield the calls of a block, as often as it says, with `i` the number of the round; None for a round."""
+    count = evaluate(block.count, names, block.line, block.column)
+    if not 0 <= count <= MOST_CALLS:
+        raise ScriptError(block.line, block.column, f"cannot repeat {count} times")
+    for index in range(count):
         names = {**names, "i": index}
+        yield None
         for item in block.body:
             if isinstance(item, _Block):
                 yield from _unroll(item, names, ids)
@@ -137,7 +150,7 @@ def _unroll(block: _Block, names: dict[str, int], ids: dict[tuple[str, int], int
                 yield _op(item, names, ids)
 
 
-def _op(line: _Line, names: dict[str, int], ids: dict[tuple[str, int], int]) -> Op:
+def _op(line: _Line, names: dict[str, int], ids: Ids) -> Op:
     """Return one call with its arguments worked out."""
     args = []
     for parameter, tree in zip(line.api.parameters, line.args, strict=True):
@@ -155,9 +168,9 @@ def _op(line: _Line, names: dict[str, int], ids: dict[tuple[str, int], int]) -> 
     return Op(line.api.name, out, tuple(args))
 
 
-def _id(tree: ast.expr, names: dict[str, int], ids: dict[tuple[str, int], int], line: _Line) -> int:
+def _id(tree: ast.expr, names: dict[str, int], ids: Ids, line: _Line) -> int:
     """Return the id of a pointer: `a`, `a[i]`, NULL or ZERO_SIZE_PTR."""
-    index = -1
+    index = None
     if isinstance(tree, ast.Subscript):
         index = evaluate(tree.slice, names, line.line, line.column)
         tree = tree.value
