@@ -46,19 +46,22 @@ class Spans(DictTable[int]):
 class IndexedSpans(Spans):
     """The same table with the same answers, in time that does not grow with it.
 
-    Words are exact as long as extents start on words: then two of them share a byte if and only if
-    they share a word. The rare others go to `odd`, a plain table that is asked as well.
+    Most pages are slabs: their extents have one length and starts that agree modulo it. Two such are the
+    same or apart, so on a *uniform* page the table itself answers. Other pages have a bit for each word.
+    Words are exact as long as extents start on words: then two of them share a byte if and only if they
+    share a word. The rare others go to `odd`, a plain table that is asked as well.
 
-    `words_of` has a bit for each word of a page that belongs to an extent not covering the whole page;
-    `parts_of` a bit for each page of a chunk that has such words; `pages_of` a bit for each page of a
-    chunk that lies whole within one extent.
+    `inside` says of a page what lies in it without covering it whole: a bit for each word, or if the page is
+    uniform minus (length * 4096 + start modulo length), though all its extents may be gone again; `parts_of`
+    has a bit for each page of a chunk that is in `inside`; `pages_of` one for each page of a chunk that lies
+    whole within one extent of a page or more.
     """
 
-    __slots__ = ("odd", "pages_of", "parts_of", "words_of")
+    __slots__ = ("inside", "odd", "pages_of", "parts_of")
 
     def __init__(self) -> None:
         super().__init__()
-        self.words_of: dict[int, int] = {}
+        self.inside: dict[int, int] = {}
         self.parts_of: dict[int, int] = {}
         self.pages_of: dict[int, int] = {}
         self.odd = Spans()
@@ -68,31 +71,38 @@ class IndexedSpans(Spans):
         offset = start & IN_PAGE
         if start & 7 or self.odd:
             return super().apart(start, length)
+        if offset + length >= PAGE_SIZE:
+            return self._apart_over_pages(start, length)
         page = start >> PAGE_SHIFT
-        if offset + length <= PAGE_SIZE:
-            used = self.words_of.get(page)
-            if used is not None:
-                return not (used >> (offset >> 3)) & ONES[(length + 7) >> 3]
-            whole = self.pages_of.get(page >> CHUNK_SHIFT)
-            return whole is None or not (whole >> (page & IN_CHUNK)) & 1
-        return self._apart_over_pages(start, length)
+        used = self.inside.get(page)
+        if used is not None and used < 0:
+            if used == -length * PAGE_SIZE - start % length:
+                return start not in self
+            used = self._settle(page, -used)
+        if used is not None:
+            return not (used >> (offset >> 3)) & ONES[(length + 7) >> 3]
+        whole = self.pages_of.get(page >> CHUNK_SHIFT)
+        return whole is None or not (whole >> (page & IN_CHUNK)) & 1
 
     def put(self, key: int, value: int) -> None:
         """Add the extent of `value` bytes at `key`, apart from all others."""
-        self[key] = value
         offset = key & IN_PAGE
         if key & 7:
             self.odd[key] = value
-        elif offset + value < PAGE_SIZE:
-            page = key >> PAGE_SHIFT
-            mask = ONES[(value + 7) >> 3] << (offset >> 3)
-            used = self.words_of.get(page)
-            if used is None:
-                self._begin_part(page, mask)
-            else:
-                self.words_of[page] = used | mask
-        else:
+        elif offset + value >= PAGE_SIZE:
             self._put_over_pages(key, value)
+        else:
+            page = key >> PAGE_SHIFT
+            used = self.inside.get(page)
+            code = -value * PAGE_SIZE - key % value
+            if used != code:
+                if used is not None and used < 0:
+                    used = self._settle(page, -used)
+                if used is None:
+                    self._begin(page, code)
+                else:
+                    self.inside[page] = used | (ONES[(value + 7) >> 3] << (offset >> 3))
+        self[key] = value
 
     def drop(self, key: int) -> None:
         """Remove the extent at `key`."""
@@ -100,21 +110,42 @@ class IndexedSpans(Spans):
         offset = key & IN_PAGE
         if key & 7:
             del self.odd[key]
-        elif offset + value < PAGE_SIZE:
-            page = key >> PAGE_SHIFT
-            left = self.words_of[page] ^ (ONES[(value + 7) >> 3] << (offset >> 3))
-            if left:
-                self.words_of[page] = left
-            else:
-                self._end_part(page)
-        else:
+        elif offset + value >= PAGE_SIZE:
             self._drop_over_pages(key, value)
+        else:
+            page = key >> PAGE_SHIFT
+            used = self.inside[page]
+            if used > 0:
+                self._clear_words(page, used ^ (ONES[(value + 7) >> 3] << (offset >> 3)))
+
+    def _settle(self, page: int, code: int) -> int | None:
+        """Give a uniform page bits for the extents that it still has, or forget it if it has none."""
+        length, phase = divmod(code, PAGE_SIZE)
+        begin = page << PAGE_SHIFT
+        words = 0
+        for start in range(begin + (phase - begin) % length, begin + PAGE_SIZE - length + 1, length):
+            if self.get(start) == length:
+                words |= ONES[(length + 7) >> 3] << ((start & IN_PAGE) >> 3)
+        self._clear_words(page, words)
+        return words or None
+
+    def _settle_over(self, start: int, length: int) -> None:
+        """Settle the uniform pages that an extent touches."""
+        for chunk, mask in _chunks(start & ~IN_PAGE, length + (start & IN_PAGE) + IN_PAGE):
+            parts = self.parts_of.get(chunk, 0) & mask
+            while parts:
+                bit = parts & -parts
+                parts ^= bit
+                page = (chunk << CHUNK_SHIFT) + bit.bit_length() - 1
+                if self.inside[page] < 0:
+                    self._settle(page, -self.inside[page])
 
     def _apart_over_pages(self, start: int, length: int) -> bool:
-        """Answer for an extent that touches more than one page."""
+        """Answer for an extent that ends with its page, or touches more than one."""
+        self._settle_over(start, length)
         for page, mask in _parts(start, length):
             whole = self.pages_of.get(page >> CHUNK_SHIFT, 0)
-            if self.words_of.get(page, 0) & mask or (whole >> (page & IN_CHUNK)) & 1:
+            if self.inside.get(page, 0) & mask or (whole >> (page & IN_CHUNK)) & 1:
                 return False
         return not any(
             (self.pages_of.get(chunk, 0) | self.parts_of.get(chunk, 0)) & mask
@@ -122,36 +153,36 @@ class IndexedSpans(Spans):
         )
 
     def _put_over_pages(self, start: int, length: int) -> None:
-        """Add an extent that covers a whole page or touches more than one."""
+        """Add an extent that ends with its page, or touches more than one."""
+        self._settle_over(start, length)
         for page, mask in _parts(start, length) if (start | length) & IN_PAGE else ():
-            used = self.words_of.get(page)
+            used = self.inside.get(page)
             if used is None:
-                self._begin_part(page, mask)
+                self._begin(page, mask)
             else:
-                self.words_of[page] = used | mask
+                self.inside[page] = used | mask
         for chunk, mask in _chunks(start, length):
             self.pages_of[chunk] = self.pages_of.get(chunk, 0) | mask
 
     def _drop_over_pages(self, start: int, length: int) -> None:
-        """Remove an extent that covers a whole page or touches more than one."""
+        """Remove an extent that ends with its page, or touches more than one."""
         for page, mask in _parts(start, length) if (start | length) & IN_PAGE else ():
-            left = self.words_of[page] ^ mask
-            if left:
-                self.words_of[page] = left
-            else:
-                self._end_part(page)
+            self._clear_words(page, self.inside[page] ^ mask)
         for chunk, mask in _chunks(start, length):
             _clear(self.pages_of, chunk, mask)
 
-    def _begin_part(self, page: int, mask: int) -> None:
-        """Set the first words of `page`."""
-        self.words_of[page] = mask
+    def _begin(self, page: int, state: int) -> None:
+        """Enter a page of which nothing was known."""
+        self.inside[page] = state
         chunk = page >> CHUNK_SHIFT
         self.parts_of[chunk] = self.parts_of.get(chunk, 0) | (1 << (page & IN_CHUNK))
 
-    def _end_part(self, page: int) -> None:
-        """Clear the last words of `page`."""
-        del self.words_of[page]
+    def _clear_words(self, page: int, left: int) -> None:
+        """Leave a page these words, and forget it if they are none."""
+        if left:
+            self.inside[page] = left
+            return
+        del self.inside[page]
         _clear(self.parts_of, page >> CHUNK_SHIFT, 1 << (page & IN_CHUNK))
 
 

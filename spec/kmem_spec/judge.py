@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 from kmem_spec import caller, gfp, mem, page, slab
@@ -45,6 +46,7 @@ class Live(NamedTuple):
     zeroed: bool
 
 
+new_live: Final[Callable[[tuple[Asked, int, int, int, bool]], Live]] = partial(tuple.__new__, Live)
 Rule = tuple[Callable[[Asked, Answer], bool], Clause]
 
 
@@ -182,10 +184,10 @@ class Judge:
                 self._ignore(result)
                 return self._finding(clause.id, describe(call, asked, answer, clause.id))
         if result == 0 or not plan.served:
-            if plan.served and (not self.records or self.liveness.follows()):
+            if plan.served and (not self.records or self.liveness.at >= 0):
                 return self._follow(call, answer)
             return None
-        if not self.records or self.liveness.follows():
+        if not self.records or self.liveness.at >= 0:
             self._follow(call, answer)
         if self._ignored and result in self._ignored:
             self._ignore(result)
@@ -196,7 +198,7 @@ class Judge:
             self.ledger.accept(
                 result,
                 usable if usable > size else size,
-                Live(asked, self.events, usable, size, asked.zero_to > 0),
+                new_live((asked, self.events, usable, size, asked.zero_to > 0)),
             )
         except Refused as refused:
             return self._overlap(call, result, max(usable, size), refused.clause)
@@ -230,7 +232,7 @@ class Judge:
             stays=answer.result == start,
         )
         null = answer.result == 0
-        stuck = self._follow(call, answer) if self.liveness.follows() else None
+        stuck = self._follow(call, answer) if self.liveness.at >= 0 else None
         for clause in self._outcomes:
             if clause.on != ("object" if null else "null") and clause.applies(asked):
                 self._counts[clause.id] += 1
@@ -269,7 +271,7 @@ class Judge:
             or (name == "free_pages" and args[1] != live.asked.order)
         ):
             return self._wrong_pointer(APIS[name], call)
-        if self.liveness.follows():
+        if self.liveness.at >= 0:
             self._follow(call, answer)
         self._freed += 1
         self.ledger.release(start)

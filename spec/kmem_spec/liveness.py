@@ -27,16 +27,16 @@ class _Place:
 
 @dataclass(slots=True)
 class Liveness:
-    """Follow cycles; `judged` counts the calls that repeated an earlier one from empty."""
+    """Follow cycles.
+
+    judged    calls that repeated an earlier one from empty
+    at        place in the cycle that is being followed, -1 if none is
+    """
 
     judged: int = 0
+    at: int = -1
     _cycles: dict[Step, list[_Place]] = field(default_factory=dict)
     _cycle: list[_Place] = field(default_factory=list)
-    _at: int = -1
-
-    def follows(self) -> bool:
-        """Say whether a cycle is being followed."""
-        return self._at >= 0
 
     def begin(self, step: Step, pages: bool) -> None:
         """Begin a cycle with a call made when nothing is live.
@@ -51,18 +51,18 @@ class Liveness:
                 self._cycles.clear()
             self._cycles[step] = known
         self._cycle = known
-        self._at = 0
+        self.at = 0
 
     def call(self, step: Step, got: bool, pages: bool) -> bool:
         """Take the next call of the cycle; `got` says whether it got memory, as a free always does.
 
         Gives    True if the call has now been refused too often where it once succeeded
         """
-        at, cycle = self._at, self._cycle
+        at, cycle = self.at, self._cycle
         if at >= LONGEST:
-            self._at = -1
+            self.at = -1
             return False
-        self._at = at + 1
+        self.at = at + 1
         if at < len(cycle):
             place = cycle[at]
             if place.step == step:
