@@ -57,7 +57,7 @@ class IndexedSpans(Spans):
     whole within one extent of a page or more.
     """
 
-    __slots__ = ("inside", "odd", "pages_of", "parts_of")
+    __slots__ = ("_length", "_start", "inside", "odd", "pages_of", "parts_of")
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,6 +65,7 @@ class IndexedSpans(Spans):
         self.parts_of: dict[int, int] = {}
         self.pages_of: dict[int, int] = {}
         self.odd = Spans()
+        self._start = self._length = -1  # the extent last found apart on a uniform page of its kind
 
     def apart(self, start: int, length: int) -> bool:
         """Say whether the extent shares no byte with any in the table."""
@@ -77,6 +78,7 @@ class IndexedSpans(Spans):
         used = self.inside.get(page)
         if used is not None and used < 0:
             if used == -length * PAGE_SIZE - start % length:
+                self._start, self._length = start, length
                 return start not in self
             used = self._settle(page, -used)
         if used is not None:
@@ -86,6 +88,10 @@ class IndexedSpans(Spans):
 
     def put(self, key: int, value: int) -> None:
         """Add the extent of `value` bytes at `key`, apart from all others."""
+        if key == self._start and value == self._length:
+            self[key] = value
+            return
+        self._start = -1
         offset = key & IN_PAGE
         if key & 7:
             self.odd[key] = value
@@ -120,6 +126,7 @@ class IndexedSpans(Spans):
 
     def _settle(self, page: int, code: int) -> int | None:
         """Give a uniform page bits for the extents that it still has, or forget it if it has none."""
+        self._start = -1
         length, phase = divmod(code, PAGE_SIZE)
         begin = page << PAGE_SHIFT
         words = 0
