@@ -42,13 +42,15 @@ class Shrinker:
     def run(self) -> Play:
         """Return the shortest script found in the time given, with its finding."""
         self._relevant()
+        fits = False
         if len(self.best.ops) > FEW:
             self._uniform()
-            if not self._templates() and self._is_regular():
+            fits = self._templates()
+            if not fits and self._is_regular():
                 self._fewer_rounds()
         if len(self.best.ops) <= SHORT or not self._is_regular():
             self._fewer_calls()
-        if len(self.best.ops) > FEW:
+        if len(self.best.ops) > FEW and not fits:
             self._templates()
             self._fewer_rounds()
         self._plainer_arguments()
@@ -125,10 +127,11 @@ class Shrinker:
         self._fewer_parts()
         for _ in range(2):
             before = len(self.best.ops)
-            for index in range(len(parts_of(self.best.ops))):
-                parts = sorted(parts_of(self.best.ops), key=lambda part: -part.length * part.count)
-                if index < len(parts) and parts[index].count > 1:
-                    self._halve(parts[index])
+            for index in range(before):
+                parts = [part for part in parts_of(self.best.ops) if part.count > 1]
+                if index >= len(parts) or self._late():
+                    break
+                self._halve(sorted(parts, key=lambda part: -part.length * part.count)[index])
             if len(self.best.ops) == before:
                 return
             self._fewer_parts()
@@ -181,12 +184,16 @@ class Shrinker:
             (op.api, op.args) for op in reversed(self.best.ops) if APIS[op.api].role in {"allocate", "resize"}
         )
         for api, args in list(shapes)[:20]:
-            shape = Op(api, 0, args)
-            for plainer in _plainer(shape):
-                if self._late():
-                    return
-                if self._try([_replaced(op, shape, plainer) for op in self.best.ops]):
-                    shape = plainer
+            shape: Op | None = Op(api, 0, args)
+            while shape is not None and not self._late():
+                shape = self._plainer_shape(shape)
+
+    def _plainer_shape(self, shape: Op) -> Op | None:
+        """Make the calls of one shape plainer by a step; return what they are now, None if no step goes."""
+        for plainer in _plainer(shape):
+            if self._try([_replaced(op, shape, plainer) for op in self.best.ops]):
+                return plainer
+        return None
 
 
 def _replaced(op: Op, shape: Op, plainer: Op) -> Op:
@@ -223,7 +230,8 @@ def _undo(op: Op, item: int) -> Op:
 
 def _repeated(op: Op, count: int) -> Iterator[list[Op]]:
     """Yield scripts that repeat one call: made and undone; all made, one or all undone, and made again."""
-    yield [call for _ in range(count) for call in (op._replace(out=1), _undo(op, 1))]
+    one = op._replace(out=1)
+    yield [*(call for _ in range(count) for call in (one, _undo(op, 1))), one]
     if count > CYCLES[3]:
         return
     made = [op._replace(out=item) for item in range(1, count + 1)]
@@ -244,7 +252,8 @@ def _plainer(op: Op) -> Iterator[Op]:
             options += [value & ~ZERO] if has(value, DIRECT_RECLAIM) else []
         elif kind in {"size", "count"}:
             power = 1 << max(0, value.bit_length() - 1)
-            options = [1, 8, 64, 4096, power // 2, power, value // 2, value - 8, value - 1]
+            options = [1, 8, 64, 4096, power // 2, power]
+            options += [value - (value >> shift) for shift in range(1, value.bit_length())] + [value - 1]
         elif kind == "order":
             options = [0, 1, value // 2, value - 1]
         for option in options:
