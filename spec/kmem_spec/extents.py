@@ -69,17 +69,17 @@ class IndexedSpans(Spans):
 
     def apart(self, start: int, length: int) -> bool:
         """Say whether the extent shares no byte with any in the table."""
-        offset = start & IN_PAGE
         if start & 7 or self.odd:
             return super().apart(start, length)
-        if offset + length >= PAGE_SIZE:
-            return self._apart_over_pages(start, length)
         page = start >> PAGE_SHIFT
         used = self.inside.get(page)
+        if used is not None and used == -length * PAGE_SIZE - start % length:
+            self._start, self._length = start, length
+            return start not in self
+        offset = start & IN_PAGE
+        if offset + length >= PAGE_SIZE:
+            return self._apart_over_pages(start, length)
         if used is not None and used < 0:
-            if used == -length * PAGE_SIZE - start % length:
-                self._start, self._length = start, length
-                return start not in self
             used = self._settle(page, -used)
         if used is not None:
             return not (used >> (offset >> 3)) & ONES[(length + 7) >> 3]
@@ -113,16 +113,16 @@ class IndexedSpans(Spans):
     def drop(self, key: int) -> None:
         """Remove the extent at `key`."""
         value = self.pop(key)
-        offset = key & IN_PAGE
+        page = key >> PAGE_SHIFT
+        used = self.inside.get(page, 0)
         if key & 7:
             del self.odd[key]
-        elif offset + value >= PAGE_SIZE:
+        elif used < 0:
+            return  # on a uniform page the table is all there is
+        elif (key & IN_PAGE) + value >= PAGE_SIZE:
             self._drop_over_pages(key, value)
         else:
-            page = key >> PAGE_SHIFT
-            used = self.inside[page]
-            if used > 0:
-                self._clear_words(page, used ^ (ONES[(value + 7) >> 3] << (offset >> 3)))
+            self._clear_words(page, used ^ (ONES[(value + 7) >> 3] << ((key & IN_PAGE) >> 3)))
 
     def _settle(self, page: int, code: int) -> int | None:
         """Give a uniform page bits for the extents that it still has, or forget it if it has none."""

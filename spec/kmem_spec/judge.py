@@ -27,6 +27,7 @@ from kmem_spec.units import ZERO_SIZE_PTR
 CHAPTERS: Final = (caller, mem, page, slab)  # importing a chapter registers its clauses
 PLANS_KEPT: Final = 1 << 16
 DEATHS_KEPT: Final = 1 << 20  # frees remembered, to tell a second free from a pointer never given
+FAMILIES: Final = {api.name: api.family for api in APIS.values()}
 NO_OP: Final = {"kfree": "SLAB-FREE-NULL", "free_pages": "PAGE-FREE-NULL"}
 
 
@@ -267,8 +268,8 @@ class Judge:
         live = self.records.get(start)
         if (
             live is None
-            or live.asked.family != APIS[name].family
-            or (name == "free_pages" and args[1] != live.asked.order)
+            or live.asked.family != FAMILIES[name]
+            or (len(args) > 1 and args[1] != live.asked.order)
         ):
             return self._wrong_pointer(APIS[name], call)
         if self.liveness.at >= 0:

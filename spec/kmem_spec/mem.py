@@ -6,7 +6,7 @@ from kmem_spec import gfp
 from kmem_spec.calls import APIS, Answer, Asked
 from kmem_spec.clauses import Clause, clause, register
 from kmem_spec.extents import disjoint
-from kmem_spec.units import MAX_ERRNO, SIZE_MAX, ZERO_SIZE_PTR
+from kmem_spec.units import MAX_ERRNO, NULL, SIZE_MAX, ZERO_SIZE_PTR
 
 SAMPLE = Asked(
     api="kmalloc",
@@ -27,6 +27,7 @@ SAMPLE = Asked(
 ZEROED = SAMPLE._replace(api="kzalloc", zero_to=64)
 FLAGGED = SAMPLE._replace(gfp=gfp.GFP_KERNEL | gfp.ZERO, zero_to=64)
 PLACE = 0x10000
+LAST = SIZE_MAX - MAX_ERRNO  # no object ends beyond
 
 
 def is_served(asked: Asked) -> bool:
@@ -43,14 +44,15 @@ def zero_is_promised(asked: Asked) -> bool:
     "MEM-NULL",
     "A request that fails returns NULL, one that succeeds an address: never an error code or a small number.",
     source="Documentation/core-api/memory-allocation.rst; include/linux/err.h: MAX_ERRNO",
-    on="object",
     applies=is_served,
-    witness=(SAMPLE, Answer(PLACE)),
+    witness=(SAMPLE, Answer(NULL)),
     broken=(SAMPLE, Answer(SIZE_MAX - 11)),
 )
-def result_is_an_address(_asked: Asked, got: Answer) -> bool:
+def failure_is_null(asked: Asked, got: Answer) -> bool:
     """Compare the result with the ranges that hold no object."""
-    return (got.result > ZERO_SIZE_PTR) & (got.result < SIZE_MAX - MAX_ERRNO)
+    if got.result == NULL:
+        return True
+    return (got.result > ZERO_SIZE_PTR) & (got.result + asked.size <= LAST)
 
 
 @clause(

@@ -18,6 +18,7 @@ from kmem_spec.profile import load
 from kmem_spec.slab import size_class
 from kmem_spec.units import PAGE_SIZE
 
+FREED = Answer(0)
 BASE = 0xFFFF888000000000
 
 
@@ -46,11 +47,11 @@ def history(live: int, steady: int, seed: int, mixed: bool) -> tuple[list[Event]
         grow.append(Event(Call("kmalloc", (size, GFP_KERNEL)), Answer(start, slot)))
         objects.append((start, slot))
     keep: list[Event] = []
+    calls = {size: Call("kzalloc", (size, GFP_ATOMIC)) for size in range(1, 2049)}
     for _ in range(steady // 2):
         start, slot = source.choice(objects)
-        keep.append(Event(Call("kfree", (start,)), Answer(0)))
-        size = slot - source.randrange(2)
-        keep.append(Event(Call("kzalloc", (size, GFP_ATOMIC)), Answer(start, slot)))
+        keep.append(Event(Call("kfree", (start,)), FREED))
+        keep.append(Event(calls[slot - source.randrange(2)], Answer(start, slot)))
     return grow, keep
 
 
