@@ -80,6 +80,10 @@ def campaign(
         result = Result(target.label, promised, seed, apis)
         judge = Judge(promised, waived=waived, looked=True)
         generator = Generator(seed, promised, apis)
+        if not generator.makers:
+            raise CouldNotRun(
+                f"{target.label}: exports no call that makes an object and the one that frees it"
+            )
         begin = time.monotonic()
         gc.collect()
         gc.disable()  # events are many, and none of them is part of a cycle

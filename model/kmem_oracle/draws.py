@@ -64,9 +64,10 @@ class Draws:
         self.bases = [names[name] for name in BASES]
         self.modifiers = [names[name] for name in MODIFIERS]
         self.apis = apis
-        self.makers = [name for name in KERNEL_APIS if APIS[name].role == "allocate" and name in apis]
-        self.kmallocs = [name for name in self.makers if APIS[name].family == "kmalloc" and "kfree" in apis]
-        self.pages = [name for name in self.makers if APIS[name].family == "page" and "free_pages" in apis]
+        makers = [name for name in KERNEL_APIS if APIS[name].role == "allocate" and name in apis]
+        self.kmallocs = [name for name in makers if APIS[name].family == "kmalloc" and "kfree" in apis]
+        self.pages = [name for name in makers if APIS[name].family == "page" and "free_pages" in apis]
+        self.makers = self.kmallocs + self.pages
         self.zeroing = [name for name in self.kmallocs if APIS[name].zeroes]
         self.sizes = boundary_sizes(profile)
         self.small = [size for size in self.sizes if size <= SMALL]
@@ -97,7 +98,8 @@ class Draws:
         return Op(api, out, (*pair, gfp))
 
     def block(self, order: int, gfp: int) -> Op:
-        """Return a call that makes a block of pages."""
+        """Return a call that makes a block of pages, of order 0 where the target has no other."""
+        order = order if "__get_free_pages" in self.pages else 0
         out = self.next
         self.next += 1
         if order <= self.profile.max_order:

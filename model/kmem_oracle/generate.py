@@ -53,7 +53,7 @@ class Generator(Cycles):
     """Make phases for a target."""
 
     def phases(self) -> Iterator[Phase]:
-        """Yield phases without end: each aim in turn, again and again with other draws."""
+        """Yield phases: each aim in turn, again and again with other draws; none if nothing can be freed."""
         kmalloc, plain = bool(self.kmallocs), "kmalloc" in self.kmallocs
         blocks = "__get_free_pages" in self.pages
         plan: list[tuple[str, Callable[[int], Iterator[Op]], bool]] = [
@@ -74,7 +74,7 @@ class Generator(Cycles):
             ("exhausted pages", self.exhaust_pages, blocks),
             ("exhausted objects", self.exhaust_objects, plain),
         ]
-        for turn in range(1 << 30):
+        for turn in range(1 << 30 if self.makers else 0):
             for name, make, possible in plan:
                 if possible:
                     self.live.clear()
@@ -95,7 +95,7 @@ class Generator(Cycles):
             for api in self.kmallocs:
                 yield self.make(api, size, self.gfp())
                 if "krealloc" in self.apis and self.live:
-                    yield Op("krealloc", min(self.live), (min(self.live), size or 1, self.bases[0]))
+                    yield Op("krealloc", min(self.live), (min(self.live), size, self.bases[0]))
                     self.live.pop(min(self.live)) if size == 0 else None
         for item in (ID_NULL, ID_ZERO_SIZE):
             yield Op("kfree", 0, (item,))
