@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,6 +14,14 @@ EXHAUST: Final = 96 << 20  # bytes after which a target counts as one that does 
 ROUNDS: Final = 24  # more than the judge wants to see fail in a row
 
 
+FREED: Final = Op("kfree", 0, (1,))
+
+
+def _repeated(count: int, *ops: Op) -> Iterator[Op]:
+    """Return the calls in turn, that many times."""
+    return itertools.chain.from_iterable(itertools.repeat(ops, count))
+
+
 class Cycles(Draws):
     """Phases made of one stretch of calls over and over, from empty to empty."""
 
@@ -21,37 +30,27 @@ class Cycles(Draws):
         gfp = self.bases[0]
         size = (8193, 3 * PAGE_SIZE, 40_000)[turn % 3]
         count = 17_000 if turn % 2 == 0 else 2_000
-        for _ in range(count):
-            yield Op("kmalloc", 1, (size, gfp))
-            yield Op("kfree", 0, (1,))
+        return _repeated(count, Op("kmalloc", 1, (size, gfp)), FREED)
 
     def resize_leaks(self, turn: int) -> Iterator[Op]:
         """Objects that move when they grow, and objects resized to nothing, alone, many times."""
         gfp = self.bases[0]
         small, large = ((16 * PAGE_SIZE, 64 * PAGE_SIZE), (PAGE_SIZE, 8 * PAGE_SIZE), (96, 8192))[turn % 3]
-        for _ in range(2_500):
-            yield Op("kmalloc", 1, (small, gfp))
-            yield Op("krealloc", 1, (1, large, gfp))
-            yield Op("kfree", 0, (1,))
-        for _ in range(1_500):
-            yield Op("kmalloc", 1, (large * 2, gfp))
-            yield Op("krealloc", 1, (1, 0, gfp))
+        grow, undo = Op("krealloc", 1, (1, large, gfp)), Op("krealloc", 1, (1, 0, gfp))
+        moves = _repeated(2_500, Op("kmalloc", 1, (small, gfp)), grow, FREED)
+        return itertools.chain(moves, _repeated(1_500, Op("kmalloc", 1, (large * 2, gfp)), undo))
 
     def page_leaks(self, turn: int) -> Iterator[Op]:
         """Blocks made and freed alone: first the largest, whose leaks tell soonest."""
         gfp = self.bases[0]
         for order in range(self.profile.max_order, 3 if turn == 0 else -1, -1):
-            bytes_each = PAGE_SIZE << order
-            for _ in range(min(8_000, 2 * EXHAUST // bytes_each)):
-                yield Op("__get_free_pages", 1, (gfp, order))
-                yield Op("free_pages", 0, (1, order))
+            yield from self._alone(order, min(8_000, 2 * EXHAUST // (PAGE_SIZE << order)), gfp)
 
     def slab_leaks(self, turn: int) -> Iterator[Op]:
         """A few slabs filled and emptied, many times."""
         gfp = self.bases[0]
         size, number = ((8192, 16), (4096, 24), (2048, 40), (1024, 80))[turn % 4]
-        for _ in range(600 if turn < 2 else 2000):
-            yield from self._filled(size, number, gfp)
+        return _repeated(600 if turn < 2 else 2000, *self._filled(size, number, gfp))
 
     def exhaust_objects(self, turn: int) -> Iterator[Op]:
         """One size: a few rounds, then until it fails, twice, then rounds again."""
@@ -85,15 +84,12 @@ class Cycles(Draws):
             first = first or self.make(maker, self.random.choice((8, 64, 96, 512, PAGE_SIZE)), self.bases[0])
             undo = self.drop(first.out)
             undo = undo if undo.api != "krealloc" else Op("kfree", 0, (first.out,))
-            for _ in range(count):
-                yield first
-                yield undo
+            yield from _repeated(count, first, undo)
 
     def _alone(self, order: int, rounds: int, gfp: int) -> Iterator[Op]:
-        """Yield a block made and freed, nothing else live, so often."""
-        for _ in range(rounds):
-            yield Op("__get_free_pages", 1, (gfp, order))
-            yield Op("free_pages", 0, (1, order))
+        """Return a block made and freed, nothing else live, so often."""
+        make, undo = Op("__get_free_pages", 1, (gfp, order)), Op("free_pages", 0, (1, order))
+        return _repeated(rounds, make, undo)
 
     def _filled(self, size: int, number: int, gfp: int) -> Iterator[Op]:
         """Yield that many objects made, then all freed."""

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from kmem_oracle.script import ID_ZERO_SIZE, Op
 from kmem_oracle.targets.driver import SKIPPED, SPOILT
-from kmem_oracle.targets.process import CHUNK, Death, Record, Run, Target, Worker
+from kmem_oracle.targets.process import AHEAD, CHUNK, Death, Record, Run, Target, Worker
 from kmem_spec.calls import APIS, Answer, Call, Lost
 from kmem_spec.finding import Finding
 from kmem_spec.judge import Judge
 from kmem_spec.units import ZERO_SIZE_PTR
 
 TAKES_POINTER: Final = {api.name: "pointer" in api.parameters for api in APIS.values()}
+new_call: Final[Callable[[tuple[str, tuple[int, ...]]], Call]] = partial(tuple.__new__, Call)
+new_answer: Final[Callable[[tuple[int, int, int, int, int]], Answer]] = partial(tuple.__new__, Answer)
 NOTHING: Final = Answer(0)
 
 
@@ -60,8 +64,8 @@ class Reader:
         if out and result:
             self._where[out] = result
         elif result == 0 and changed < 0:
-            return Call(api, args), NOTHING
-        return Call(api, args), Answer(result, usable, nonzero, changed)
+            return new_call((api, args)), NOTHING
+        return new_call((api, args)), new_answer((result, usable, nonzero, changed, -1))
 
     def lost(self, op: Op, how: str) -> Lost:
         """Return the event of a call that did not return."""
@@ -95,22 +99,24 @@ class _Playing:
 
     def through(self, ops: Iterable[Op], deadline: float) -> Play:
         """Run and judge in turn."""
-        source = (op for op in ops if op.api == "check" or op.api in self._run.apis)
-        chunk = list(itertools.islice(source, CHUNK))
-        if chunk:
-            self._run.start(chunk)
-        while chunk:
-            following = list(itertools.islice(source, CHUNK))
+        known = self._run.apis | {"check"}
+        source = (op for op in ops if op[0] in known)
+        sent: deque[list[Op]] = deque()
+        while True:
+            while len(sent) < AHEAD and time.monotonic() < deadline:
+                chunk = list(itertools.islice(source, CHUNK))
+                if not chunk:
+                    break
+                self._run.start(chunk)
+                sent.append(chunk)
+            if not sent:
+                return Play(len(self._past))
             records, death = self._run.finish()
-            if following and death is None and time.monotonic() < deadline:
-                self._run.start(following)
-            else:
-                following = []
-            play = self._read(chunk, records, death)
+            play = self._read(sent.popleft(), records, death)
             if play is not None:
                 return play
-            chunk = following
-        return Play(len(self._past))
+            if death is not None:
+                return Play(len(self._past))
 
     def _read(self, chunk: list[Op], records: list[Record], death: Death | None) -> Play | None:
         """Judge a chunk."""

@@ -149,6 +149,8 @@ class IndexedSpans(Spans):
 
     def _apart_over_pages(self, start: int, length: int) -> bool:
         """Answer for an extent that ends with its page, or touches more than one."""
+        if (start | length) & IN_PAGE == 0:
+            return self._apart_whole(start, length)
         self._settle_over(start, length)
         for page, mask in _parts(start, length):
             whole = self.pages_of.get(page >> CHUNK_SHIFT, 0)
@@ -159,9 +161,21 @@ class IndexedSpans(Spans):
             for chunk, mask in _chunks(start, length)
         )
 
+    def _apart_whole(self, start: int, length: int) -> bool:
+        """Answer for an extent of whole pages."""
+        for chunk, mask in _chunks(start, length):
+            if self.pages_of.get(chunk, 0) & mask:
+                return False
+            if self.parts_of.get(chunk, 0) & mask:
+                self._settle_over(start, length)
+                if self.parts_of.get(chunk, 0) & mask:
+                    return False
+        return True
+
     def _put_over_pages(self, start: int, length: int) -> None:
         """Add an extent that ends with its page, or touches more than one."""
-        self._settle_over(start, length)
+        if (start | length) & IN_PAGE:
+            self._settle_over(start, length)
         for page, mask in _parts(start, length) if (start | length) & IN_PAGE else ():
             used = self.inside.get(page)
             if used is None:
@@ -169,6 +183,8 @@ class IndexedSpans(Spans):
             else:
                 self.inside[page] = used | mask
         for chunk, mask in _chunks(start, length):
+            if self.parts_of.get(chunk, 0) & mask:
+                self._settle_over(start, length)
             self.pages_of[chunk] = self.pages_of.get(chunk, 0) | mask
 
     def _drop_over_pages(self, start: int, length: int) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ from kmem_oracle.targets.wire import Message, receive, send
 from kmem_oracle.targets.worker import OUT_OF_MEMORY
 
 CHUNK: Final = 2048  # calls to a chunk
-HALF: Final = CHUNK * RECORD.size
+AHEAD: Final = 3  # chunks that may be on their way, so that the target never waits for the judge
+PART: Final = CHUNK * RECORD.size
 LOAD_SECONDS: Final = 20.0
 PROCESSOR_SHARE: Final = (
     0.3  # of a call's time limit that may be processor time: a loop shows sooner than a wait
@@ -65,7 +67,7 @@ class Worker:
     def __enter__(self) -> Self:
         """Start the worker."""
         with tempfile.TemporaryFile(prefix="kmem-oracle-") as file:
-            file.truncate(HEADER.size + 2 * HALF)
+            file.truncate(HEADER.size + AHEAD * PART)
             self._memory = mmap.mmap(file.fileno(), 0)
             environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
             # Some malloc libraries want static TLS, of which a process has only what this reserves.
@@ -125,9 +127,9 @@ class Worker:
         index, doing = HEADER.unpack_from(self._memory, 0)
         return index, doing
 
-    def records(self, half: int, count: int) -> list[Record]:
-        """Return the first records of a chunk."""
-        begin = HEADER.size + half * HALF
+    def records(self, part: int, count: int) -> list[Record]:
+        """Return the first records of a chunk, whose records lie in that part of the shared memory."""
+        begin = HEADER.size + part * PART
         return list(RECORD.iter_unpack(self._memory[begin : begin + count * RECORD.size]))
 
 
@@ -140,10 +142,10 @@ class Run:
         Errors   CouldNotRun where it is not
         """
         self._worker = worker
-        self._half = 0
+        self._part = 0
         self._ended = False
         self._pid = 0
-        self._sent = 0
+        self._sent: deque[tuple[int, int]] = deque()  # part and number of calls of each chunk
         deadline = time.monotonic() + LOAD_SECONDS
         while True:
             left = deadline - time.monotonic()
@@ -180,7 +182,7 @@ class Run:
         """End the child, gently if it can be."""
         if self._ended:
             return
-        if kind is None and self._sent == 0:
+        if kind is None and not self._sent:
             self._worker.tell(("end",))
             if self._worker.waiting(2.0):
                 self._await_exit()
@@ -188,31 +190,34 @@ class Run:
         self._kill()
 
     def start(self, ops: Sequence[Op]) -> None:
-        """Send a chunk of at most CHUNK calls; `finish` gives what became of it."""
+        """Send a chunk of at most CHUNK calls, AHEAD chunks at most; `finish` gives what became of each."""
         assert len(ops) <= CHUNK
-        self._half ^= 1
-        self._sent = len(ops)
-        self._worker.tell(("ops", HEADER.size + self._half * HALF, [(op.api, op.out, op.args) for op in ops]))
+        assert len(self._sent) < AHEAD
+        self._part = (self._part + 1) % AHEAD
+        self._sent.append((self._part, len(ops)))
+        self._worker.tell(
+            ("ops", HEADER.size + self._part * PART, [(api, out, args) for api, out, args in ops])
+        )
 
     def finish(self) -> tuple[list[Record], Death | None]:
-        """Wait for the chunk: its records, and how the target died if it did.
+        """Wait for the oldest chunk: its records, and how the target died if it did.
 
         A call that takes longer than the worker's `call_seconds`, or a fair share of them of processor
         time, is a hang, and is killed.
         """
-        count, half = self._sent, self._half
+        part, count = self._sent[0]
         how = self._stuck()
         if not how:
             message = self._worker.message()
             if message is not None and message[0] == "done":
-                self._sent = 0
-                return self._worker.records(half, count), None
+                self._sent.popleft()
+                return self._worker.records(part, count), None
             how = "ended the worker" if message is None else describe_exit(int(str(message[1])))
             self._ended = True
         index, doing = self._worker.position()
         if doing == TOUCHING:
             how = f"gave memory that cannot be used: touching it {how}"
-        return self._worker.records(half, index), Death(index, how)
+        return self._worker.records(part, index), Death(index, how)
 
     def _stuck(self) -> str:
         """Wait for an answer; if a call takes too long, kill the child and say so."""
