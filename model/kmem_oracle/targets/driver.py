@@ -37,6 +37,9 @@ class Held(NamedTuple):
     zeroed: bool
 
 
+_NOTHING: Final = {0: Held(0, 0, 0, False), ID_ZERO_SIZE: Held(ZERO_SIZE_PTR, 0, 0, False)}
+
+
 class Driver:
     """Run calls on one target, whose functions take and give plain integers."""
 
@@ -110,12 +113,12 @@ class Driver:
         """Run a krealloc."""
         pointer, size, mask = args
         zeroed = mask & ZERO != 0
-        if pointer <= 0:
-            result = self._functions[api](ZERO_SIZE_PTR if pointer == ID_ZERO_SIZE else 0, size, mask) or 0
-            return self._take(out, Held(result, size, size, zeroed), size if zeroed else 0, True)
-        held = self._held.get(pointer)
+        held = _NOTHING.get(pointer) or self._held.get(pointer)
         if held is None:
             return (0, -1, -1, -1, SKIPPED)
+        if held.start <= ZERO_SIZE_PTR:  # what was nothing becomes a new object
+            result = self._functions[api](held.start, size, mask) or 0
+            return self._take(out, Held(result, size, size, zeroed), size if zeroed else 0, True)
         self._words[1] = TOUCHING
         spoilt = self._access.changed(held.start, held.size, pointer)
         if spoilt >= 0:
