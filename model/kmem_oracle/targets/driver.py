@@ -17,7 +17,9 @@ from kmem_spec.gfp import ZERO
 from kmem_spec.units import PAGE_SIZE, ZERO_SIZE_PTR
 
 RECORD: Final = struct.Struct("<QqqqQ")  # result, usable, nonzero, changed, status
-HEADER: Final = struct.Struct("<QQ")  # call in hand, what is being done with it
+HEADER: Final = struct.Struct(
+    "<QQQ"
+)  # call in hand, what is being done with it, where its chunk's records go
 DONE, SKIPPED, SPOILT = 0, 1, 2  # SPOILT: the object had changed before the call, which was not made
 CALLING, TOUCHING = 0, 1
 Seen = tuple[int, int, int, int, int]  # the fields of a record
@@ -72,6 +74,8 @@ class Driver:
         words, pack, memory = self._words, RECORD.pack_into, self._memory
         rules, size = self._rules, RECORD.size
         at = base
+        words[0], words[1] = 0, CALLING
+        words[2] = base
         for index, (api, out, args) in enumerate(ops):
             words[1] = CALLING
             words[0] = index

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from kmem_oracle.script import Op
-from kmem_oracle.targets.driver import HEADER, RECORD, TOUCHING
+from kmem_oracle.targets.driver import CALLING, HEADER, RECORD, TOUCHING
 from kmem_oracle.targets.wire import Message, receive, send
 from kmem_oracle.targets.worker import OUT_OF_MEMORY
 
@@ -122,10 +122,10 @@ class Worker:
         except BrokenPipeError:
             return
 
-    def position(self) -> tuple[int, int]:
-        """Return which call of the chunk is in hand, and whether it is called or its memory touched."""
-        index, doing = HEADER.unpack_from(self._memory, 0)
-        return index, doing
+    def position(self) -> tuple[int, int, int]:
+        """Return which call is in hand, whether it is called or its memory touched, and in which part."""
+        index, doing, base = HEADER.unpack_from(self._memory, 0)
+        return index, doing, (base - HEADER.size) // PART
 
     def records(self, part: int, count: int) -> list[Record]:
         """Return the first records of a chunk, whose records lie in that part of the shared memory."""
@@ -214,7 +214,9 @@ class Run:
                 return self._worker.records(part, count), None
             how = "ended the worker" if message is None else describe_exit(int(str(message[1])))
             self._ended = True
-        index, doing = self._worker.position()
+        index, doing, begun = self._worker.position()
+        if begun != part:  # it died before the first call of this chunk
+            index, doing = 0, CALLING
         if doing == TOUCHING:
             how = f"gave memory that cannot be used: touching it {how}"
         return self._worker.records(part, index), Death(index, how)
@@ -263,7 +265,8 @@ def _processor_seconds(pid: int) -> float:
 def describe_exit(code: int) -> str:
     """Return how a process ended, to complete a sentence."""
     if code < 0:
-        return f"crashed with {signal.Signals(-code).name}"
+        known = -code in set(signal.Signals)
+        return f"crashed with {signal.Signals(-code).name if known else f'signal {-code}'}"
     if code == OUT_OF_MEMORY:
         return "left no memory: the limit of the target's process was reached"
     return f"ended the process with status {code}"
