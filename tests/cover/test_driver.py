@@ -378,7 +378,7 @@ def test_the_header_says_which_call_is_in_hand_and_what_is_done_with_it(bench: B
     bench.replace(kmalloc=kmalloc)
     arena.fill = fill  # type: ignore[method-assign]  # to look on
     bench.run("kfree(NULL); a = kmalloc(8, GFP_KERNEL)")
-    assert words == [(1, CALLING), (1, TOUCHING)]
+    assert words == [(1, CALLING, HEADER.size), (1, TOUCHING, HEADER.size)]
 
 
 # From records to events.

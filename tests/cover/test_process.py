@@ -1,0 +1,370 @@
+"""Targets in a process of their own: what becomes of it is a sentence, and nothing of it stays behind."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.targets import build
+
+from kmem_oracle.play import Play, play
+from kmem_oracle.script import Op, parse
+from kmem_oracle.targets.driver import DONE, SKIPPED
+from kmem_oracle.targets.process import AHEAD, CHUNK, CouldNotRun, Death, Target, Worker, describe_exit
+from kmem_oracle.targets.wire import receive, send
+from kmem_oracle.targets.worker import OUT_OF_MEMORY
+from kmem_spec.calls import KERNEL_APIS
+from kmem_spec.gfp import GFP_KERNEL
+from kmem_spec.judge import Judge
+from kmem_spec.profile import load
+
+K = GFP_KERNEL
+MODEL = Target("model", "", "model")
+MIB = 1 << 20
+MARK = "KMEM_ORACLE_TEST_MARK"
+HERE = os.getpid()
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+
+
+def marked(mark: str) -> list[int]:
+    """Return the processes with the mark in their environment, but for this one."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != HERE:
+            try:
+                environment = (folder / "environ").read_bytes()
+                state = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if f"{MARK}={mark}".encode() in environment and state != "Z":
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Mark all processes that a test starts, and look for them when it is over."""
+    mark = uuid.uuid4().hex
+    monkeypatch.setenv(MARK, mark)
+    yield mark
+    deadline = time.monotonic() + 5
+    while marked(mark) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert marked(mark) == []
+
+
+def worker(*, call_seconds: float = 5.0, memory: int = 0) -> Worker:
+    return Worker(call_seconds=call_seconds, memory_limit=memory)
+
+
+def library(path: Path) -> Target:
+    return Target("library", str(path), "the library")
+
+
+def declined(target: Target, *, memory: int = 0) -> str:
+    """Return why a target cannot be run; the worker must be of use for another afterwards."""
+    with worker(memory=memory) as started:
+        with pytest.raises(CouldNotRun) as caught:
+            started.open(target)
+        with started.open(MODEL) as run:
+            assert run.apis == set(KERNEL_APIS)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def death(target: Target, script: str, *, call_seconds: float = 5.0, memory: int = 0) -> Death:
+    """Return how a target dies on a script; the worker must be of use for another afterwards."""
+    with worker(call_seconds=call_seconds, memory=memory) as started:
+        with started.open(target) as run:
+            run.start(parse(script))
+            records, died = run.finish()
+            assert died is not None
+            assert len(records) == died.index
+        with started.open(MODEL) as run:
+            run.start(parse("a = kmalloc(8, GFP_KERNEL)"))
+            assert run.finish()[1] is None
+    return died
+
+
+# Runs that end well.
+
+
+def test_the_model_runs_and_every_run_is_a_fresh_one() -> None:
+    with worker() as started:
+        for _ in range(3):
+            with started.open(MODEL) as run:
+                assert run.apis == set(KERNEL_APIS)
+                assert run.profile == "linux-6.1"
+                run.start(parse("a = kmalloc(8, GFP_KERNEL); kfree(a); kfree(a)"))
+                records, died = run.finish()
+                assert died is None
+                assert [status for *_, status in records] == [DONE, DONE, SKIPPED]
+
+
+def test_chunks_may_be_on_their_way_together() -> None:
+    with worker() as started, started.open(MODEL) as run:
+        for size in range(1, AHEAD + 1):
+            run.start([Op("kmalloc", 1, (size * 8, K))] * CHUNK)
+        seen = []
+        for size in range(1, 3 * AHEAD + 1):
+            records, died = run.finish()
+            assert died is None
+            assert len(records) == CHUNK
+            seen.append({usable for _, usable, *_ in records})
+            if size <= 2 * AHEAD:
+                run.start([Op("kmalloc", 1, ((size + AHEAD) * 8, K))] * CHUNK)
+        classes = [8, 16, 32, 32, 64, 64, 64, 64, 96]
+        assert seen == [{slot} for slot in classes]
+
+
+def test_a_run_that_is_left_in_the_middle_is_ended() -> None:
+    with worker() as started:
+        with started.open(MODEL) as run:
+            run.start([Op("kmalloc", 1, (8, K))] * CHUNK)
+        with pytest.raises(KeyError), started.open(MODEL) as run:
+            raise KeyError
+        with started.open(MODEL) as run:
+            run.start(parse("a = kmalloc(8, GFP_KERNEL)"))
+            assert run.finish()[1] is None
+
+
+def test_an_exception_ends_the_worker_as_well(nothing_stays_behind: str) -> None:
+    with pytest.raises(KeyError), worker() as started, started.open(MODEL):
+        assert len(marked(nothing_stays_behind)) == 2
+        raise KeyError
+    assert started.message is not None
+
+
+# What cannot be loaded.
+
+
+def test_a_text_file_and_a_missing_one_are_no_libraries(tmp_path: Path) -> None:
+    text = tmp_path / "text.so"
+    text.write_text("no library")
+    for path in (text, tmp_path / "missing.so"):
+        assert declined(library(path)).startswith(f"{path}: not a shared library that can be loaded: ")
+        message = declined(Target("malloc", str(path), "m"))
+        assert message.startswith(f"malloc:{path}: cannot be loaded: ")
+
+
+def test_a_library_without_the_kernels_symbols_is_declined() -> None:
+    name = ctypes.util.find_library("m")
+    assert name is not None
+    assert f"{name}: exports none of the kernel's allocator calls (kmalloc, " in declined(
+        Target("library", name, name)
+    )
+
+
+@pytest.mark.needs("cc")
+def test_a_library_that_crashes_as_it_is_loaded_is_declined(targets: Path) -> None:
+    message = declined(library(build.bad("crashes_on_load", directory=targets)))
+    assert message == "the library: loading it crashed with SIGSEGV"
+
+
+@pytest.mark.needs("cc")
+def test_a_library_that_takes_all_memory_as_it_is_loaded_is_declined(targets: Path) -> None:
+    message = declined(library(build.bad("eats_on_load", directory=targets)), memory=512 * MIB)
+    assert message == "the library: loading it crashed with SIGABRT"
+
+
+@pytest.mark.needs("cc")
+def test_a_library_that_hangs_as_it_is_loaded_is_declined(
+    targets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kmem_oracle.targets.process.LOAD_SECONDS", 1.0)
+    message = declined(library(build.bad("hangs_on_load", directory=targets)))
+    assert message == "the library: loading it took more than 1 s; it hangs"
+
+
+@pytest.mark.needs("cc")
+def test_a_process_that_may_map_next_to_nothing_is_declined(targets: Path) -> None:
+    message = declined(library(build.library(directory=targets)), memory=MIB)
+    assert message
+
+
+def test_a_worker_that_is_gone_is_declined(nothing_stays_behind: str) -> None:
+    with worker() as started:
+        for pid in marked(nothing_stays_behind):
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(CouldNotRun, match="model: the worker process ended"):
+            started.open(MODEL)
+
+
+# What dies in a call.
+
+
+@pytest.mark.needs("cc")
+def test_a_crash_is_named_with_its_call(targets: Path) -> None:
+    faulty = library(build.library("CRASH_AT_777", directory=targets))
+    died = death(faulty, "a = kmalloc(776, GFP_KERNEL); kfree(a); b = kmalloc(777, GFP_KERNEL); kfree(b)")
+    assert died.index == 2
+    assert died.how in {
+        "crashed with SIGSEGV",
+        "crashed with SIGILL",
+        "crashed with SIGTRAP",
+        "crashed with SIGABRT",
+    }
+
+
+@pytest.mark.needs("cc")
+def test_an_exit_is_named_with_its_status(targets: Path) -> None:
+    died = death(
+        library(build.bad("exits_in_kfree", directory=targets)), "a = kmalloc(8, GFP_KERNEL); kfree(a)"
+    )
+    assert died == Death(1, "ended the process with status 0")
+
+
+@pytest.mark.needs("cc")
+def test_a_hang_is_killed_in_time(targets: Path) -> None:
+    begin = time.monotonic()
+    hangs = library(build.bad("hangs_in_tenth_kmalloc", directory=targets))
+    died = death(hangs, "repeat 20 { a = kmalloc(8, GFP_KERNEL) }", call_seconds=0.5)
+    assert died.index == 9
+    assert died.how.startswith("did not return within 0.")
+    assert time.monotonic() - begin < 5
+
+
+@pytest.mark.needs("cc")
+def test_memory_has_its_limit(targets: Path) -> None:
+    eats = library(build.bad("eats_in_kmalloc", directory=targets))
+    died = death(eats, "repeat 9 { a = kmalloc(8, GFP_KERNEL) }", memory=512 * MIB)
+    assert died == Death(4, "crashed with SIGABRT")
+
+
+@pytest.mark.needs("cc")
+def test_memory_that_cannot_be_touched_is_named_so(targets: Path) -> None:
+    wild = library(build.bad("wild_address", directory=targets))
+    died = death(wild, "repeat 300 { a = kmalloc(8, GFP_KERNEL | __GFP_ZERO) }")
+    assert died.how == "gave memory that cannot be used: touching it crashed with SIGSEGV"
+
+
+@pytest.mark.needs("cc")
+def test_what_a_target_prints_goes_nowhere(targets: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with worker() as started, started.open(library(build.bad("noisy", directory=targets))) as run:
+        run.start(parse("a = kmalloc(8, GFP_KERNEL); kfree(a)"))
+        assert run.finish()[1] is None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_target_that_is_killed_from_outside_dies_with_that_signal(nothing_stays_behind: str) -> None:
+    with worker() as started:
+        before = set(marked(nothing_stays_behind))
+        with started.open(MODEL) as run:
+            (child,) = set(marked(nothing_stays_behind)) - before
+            os.kill(child, signal.SIGKILL)
+            run.start([Op("kmalloc", 1, (8, K))])
+            records, died = run.finish()
+            assert records == []
+            assert died == Death(0, "crashed with SIGKILL")
+
+
+def test_a_target_that_dies_between_two_chunks_leaves_no_records_of_the_second(
+    nothing_stays_behind: str,
+) -> None:
+    with worker() as started:
+        before = set(marked(nothing_stays_behind))
+        with started.open(MODEL) as run:
+            (child,) = set(marked(nothing_stays_behind)) - before
+            for _ in range(AHEAD + 1):
+                run.start([Op("kmalloc", 1, (8, K))] * 10)
+                assert run.finish()[1] is None
+            os.kill(child, signal.SIGKILL)
+            run.start([Op("kmalloc", 1, (8, K))] * 10)
+            records, died = run.finish()
+            assert died is not None
+            assert (records, died.index) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (0, "ended the process with status 0"),
+        (3, "ended the process with status 3"),
+        (-11, "crashed with SIGSEGV"),
+        (-signal.SIGRTMIN - 6, f"crashed with signal {signal.SIGRTMIN + 6}"),
+        (OUT_OF_MEMORY, "left no memory: the limit of the target's process was reached"),
+    ],
+)
+def test_every_end_has_its_sentence(code: int, sentence: str) -> None:
+    assert describe_exit(code) == sentence
+
+
+# From runs to findings.
+
+
+def played(target: Target, script: str, *, apis: frozenset[str] = frozenset(), waive: str = "") -> Play:
+    judge = Judge(load("contract"), waived=frozenset({waive} - {""}), looked=True)
+    with worker(call_seconds=0.5) as started:
+        return play(started, target, parse(script), judge)
+
+
+def test_a_script_is_played_over_many_chunks() -> None:
+    done = played(MODEL, f"repeat {5 * CHUNK} {{ a = kmalloc(64, GFP_KERNEL); kfree(a) }}")
+    assert done == Play(10 * CHUNK)
+
+
+def test_a_script_of_nothing_and_one_of_skipped_calls_are_no_violation() -> None:
+    assert played(MODEL, "") == Play(0)
+    assert played(MODEL, "kfree(a); check(b)") == Play(0)
+
+
+@pytest.mark.needs("cc")
+def test_a_death_is_a_finding_with_the_calls_that_led_to_it(targets: Path) -> None:
+    hangs = library(build.bad("hangs_in_tenth_kmalloc", directory=targets))
+    script = "kfree(x); ksize(x); repeat 20 { a = kmalloc(8, GFP_KERNEL) }"
+    done = played(hangs, script)
+    assert done.finding is not None
+    assert done.finding.clause == "MEM-RETURNS"
+    assert "did not return within" in done.finding.message
+    assert done.calls == len(done.ops) == 10
+    assert {op.api for op in done.ops} == {"kmalloc"}
+    assert played(hangs, script, waive="MEM-RETURNS") == Play(10)
+
+
+@pytest.mark.needs("cc")
+def test_a_finding_names_the_other_calls_among_those_that_were_made(targets: Path) -> None:
+    faulty = library(build.library("NEIGHBOUR_LINK", directory=targets))
+    done = played(faulty, "kfree(x); repeat 9 { a[i] = kmalloc(32, GFP_KERNEL) }; repeat 9 { kfree(a[i]) }")
+    assert done.finding is not None
+    assert done.finding.clause == "MEM-KEEP"
+    spoilt = done.ops[-1].args[0]
+    assert [done.ops[index].out for index in done.others] == [spoilt]
+
+
+# Messages.
+
+
+def test_messages_go_through_a_pipe_whole_and_in_order() -> None:
+    reader, writer = os.pipe()
+    try:
+        ops = [("kmalloc", 1, (1 << 63, K)), ("kfree", 0, (-1,))]
+        send(writer, ("ops", 16, ops))
+        send(writer, ("end",))
+        os.close(writer)
+        assert receive(reader) == ("ops", 16, ops)
+        assert receive(reader) == ("end",)
+        assert receive(reader) is None
+    finally:
+        os.close(reader)
+
+
+def test_half_a_message_is_the_end() -> None:
+    for cut in (2, 6):
+        reader, writer = os.pipe()
+        send(writer, ("a message",))
+        os.close(writer)
+        data = os.read(reader, 100)
+        os.close(reader)
+        reader, writer = os.pipe()
+        os.write(writer, data[:cut])
+        os.close(writer)
+        assert receive(reader) is None
+        os.close(reader)
