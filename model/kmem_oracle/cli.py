@@ -6,6 +6,7 @@ Exit status 0: no violation. 1: a violation, or an obligation that is not proved
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,9 +45,9 @@ def target_of(text_given: str) -> Target:
         return Target("malloc", text_given.removeprefix("malloc:"), text_given)
     if ":" in text_given and "/" not in text_given.partition(":")[0]:
         raise CouldNotRun(f"unknown target {text_given!r}: a target is {KINDS}")
-    path = Path(text_given)
-    if not path.exists():
+    if not os.path.exists(text_given):  # noqa: PTH110  # Path.exists raises where a name is too long
         raise CouldNotRun(f"{text_given}: no such file; a target is {KINDS}")
+    path = Path(text_given)
     if not path.is_file():
         raise CouldNotRun(f"{text_given}: not a file; a target is {KINDS}")
     return Target("library", str(path.resolve()), text_given)
@@ -174,15 +175,21 @@ def _fail(message: str) -> int:
 
 def _positive(given: str) -> int:
     """Return a whole number of 1 or more."""
-    number = int(given)
+    try:
+        number = int(given)
+    except ValueError:
+        number = 0
     if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
+        raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
     return number
 
 
 def _seconds(given: str) -> float:
     """Return a number of seconds above 0."""
-    number = float(given)
+    try:
+        number = float(given)
+    except ValueError:
+        number = 0.0
     if not 0 < number < 1e9:
         raise argparse.ArgumentTypeError("must be a number of seconds above 0")
     return number
@@ -239,9 +246,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return _fail("interrupted")
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to say, nor at exit
         return COULD_NOT_RUN
     return status
 

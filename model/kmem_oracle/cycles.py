@@ -37,20 +37,20 @@ class Cycles(Draws):
         gfp = self.bases[0]
         small, large = ((16 * PAGE_SIZE, 64 * PAGE_SIZE), (PAGE_SIZE, 8 * PAGE_SIZE), (96, 8192))[turn % 3]
         grow, undo = Op("krealloc", 1, (1, large, gfp)), Op("krealloc", 1, (1, 0, gfp))
-        moves = _repeated(2_500, Op("kmalloc", 1, (small, gfp)), grow, FREED)
-        return itertools.chain(moves, _repeated(1_500, Op("kmalloc", 1, (large * 2, gfp)), undo))
+        moves = _repeated(1_200, Op("kmalloc", 1, (small, gfp)), grow, FREED)
+        return itertools.chain(moves, _repeated(600, Op("kmalloc", 1, (large * 2, gfp)), undo))
 
     def page_leaks(self, turn: int) -> Iterator[Op]:
         """Blocks made and freed alone: first the largest, whose leaks tell soonest."""
         gfp = self.bases[0]
         for order in range(self.profile.max_order, 3 if turn == 0 else -1, -1):
-            yield from self._alone(order, min(8_000, 2 * EXHAUST // (PAGE_SIZE << order)), gfp)
+            yield from self._alone(order, min(8_000, ROUNDS + 3 * EXHAUST // 2 // (PAGE_SIZE << order)), gfp)
 
     def slab_leaks(self, turn: int) -> Iterator[Op]:
         """A few slabs filled and emptied, many times."""
         gfp = self.bases[0]
         size, number = ((8192, 16), (4096, 24), (2048, 40), (1024, 80))[turn % 4]
-        return _repeated(600 if turn < 2 else 2000, *self._filled(size, number, gfp))
+        return _repeated(560 if turn < 2 else 2000, *self._filled(size, number, gfp))
 
     def exhaust_objects(self, turn: int) -> Iterator[Op]:
         """One size: a few rounds, then until it fails, twice, then rounds again."""

@@ -223,8 +223,9 @@ class Generator(Cycles):
         sizes = self.random.sample(self.small, 6) if turn else [8, 32, 64, 96, 256, 1024, 4096]
         for size in sizes:
             api = self.random.choice(self.kmallocs)
-            count = max(40, min(1200, (256 << 10) // size))
-            for style in ("forth", "odd", "back", "shuffled"):
+            count = max(40, min(600 if turn == 0 else 1200, (256 << 10) // size))
+            styles = ("forth", "odd", "back", "shuffled")
+            for style in self.random.sample(styles, 2 if turn == 0 else 4):
                 for _ in range(count):
                     yield self.make(api, size, self.bases[0])
                 survivors = self.random.sample(list(self.live), 3)

@@ -109,15 +109,19 @@ class Shrinker:
         return False
 
     def _shapes(self) -> Iterator[Op]:
-        """Yield the calls that make objects, the last and the most frequent first, each shape once."""
+        """Yield the calls that make objects, each shape once: of objects involved first, then frequent."""
         counts: dict[tuple[object, ...], int] = {}
         makers: dict[tuple[object, ...], Op] = {}
         for op in self.best.ops:
             if APIS[op.api].role == "allocate":
                 counts[op.api, op.args] = counts.get((op.api, op.args), 0) + 1
                 makers[op.api, op.args] = op
-        involved = [self.best.ops[index] for index in (len(self.best.ops) - 1, *self.best.others)]
-        first = [(op.api, op.args) for op in involved if APIS[op.api].role == "allocate"]
+        involved = {item for index in (-1, *self.best.others) for item in ids_of(self.best.ops[index])}
+        first = [
+            (op.api, op.args)
+            for op in reversed(self.best.ops)
+            if op.out in involved and APIS[op.api].role == "allocate"
+        ][:4]
         ranked = sorted(counts, key=lambda shape: -counts[shape])[:2]
         for shape in dict.fromkeys([*first, *ranked]):
             yield makers[shape]
