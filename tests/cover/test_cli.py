@@ -1,0 +1,330 @@
+"""The command line: exit statuses, one line where nothing can be run, the report as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.targets import build
+
+from kmem_oracle.campaign import Budget, campaign
+from kmem_oracle.cli import COULD_NOT_RUN, PASS, VIOLATION, main
+from kmem_oracle.script import parse
+from kmem_oracle.targets.process import CouldNotRun, Target
+from kmem_spec.clauses import CLAUSES
+from kmem_spec.profile import load
+
+PASS_KEYS = {"verdict", "target", "profile", "seed", "calls", "seconds", "clauses", "violation"}
+VIOLATION_KEYS = {"clause", "sentence", "source", "message", "script", "files"}
+ERROR_KEYS = {"verdict", "target", "message", "violation"}
+WRONG_MASK = "a = kmalloc(8, GFP_KERNEL)\nb = kmalloc(64, __GFP_DMA | __GFP_DMA32)\nkfree(a)\n"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What one command gave."""
+
+    status: int
+    out: str
+    err: str
+
+    def only_line(self) -> str:
+        """Return the one line on standard error of a command that could not run."""
+        assert self.status == COULD_NOT_RUN
+        assert self.out == ""
+        assert "Traceback" not in self.err
+        (line,) = self.err.splitlines()
+        assert line.startswith("kmem-oracle: ")
+        return line.removeprefix("kmem-oracle: ")
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs commands in this process."""
+
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str | Path) -> Done:
+        self.capsys.readouterr()
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as leaving:  # as argparse does
+            assert isinstance(leaving.code, int)
+            status = leaving.code
+        out, err = self.capsys.readouterr()
+        return Done(status, out, err)
+
+
+@pytest.fixture
+def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(capsys)
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    """Return a script that breaks a clause on any target."""
+    file = tmp_path / "wrong.kmem"
+    file.write_text(WRONG_MASK, encoding="utf-8")
+    return file
+
+
+def report(path: Path) -> dict[str, object]:
+    content: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+# Verdicts.
+
+
+def test_a_correct_target_passes(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    done = shell("check", "model", "--calls", "3000", "--seed", "7", "--json", file)
+    assert (done.status, done.err) == (PASS, "")
+    head, verdict = done.out.splitlines()
+    assert head.startswith("model: 3,000 calls judged in ")
+    assert "profile linux-6.1, seed 7, " in head
+    assert verdict == "PASS: no violation"
+    content = report(file)
+    assert set(content) == PASS_KEYS
+    assert (content["verdict"], content["target"], content["profile"]) == ("pass", "model", "linux-6.1")
+    assert (content["seed"], content["calls"], content["violation"]) == (7, 3000, None)
+    assert isinstance(content["seconds"], float)
+    counts = content["clauses"]
+    assert isinstance(counts, dict)
+    assert set(counts) == {each.id for each in load("linux-6.1").clauses()}
+    assert counts["MEM-APART"] > 1000
+
+
+def test_a_violation_is_reported_with_its_rule_and_its_script(
+    shell: Shell, script: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.json"
+    done = shell("run", script, "--json", file)
+    assert (done.status, done.err) == (VIOLATION, "")
+    assert "VIOLATION of CALLER-GFP by the caller" in done.out
+    assert done.out.splitlines()[-2:] == [
+        "    a = kmalloc(8, GFP_KERNEL)",
+        "    b = kmalloc(64, GFP_DMA32 | __GFP_DMA)",
+    ]
+    content = report(file)
+    assert set(content) == PASS_KEYS
+    assert content["verdict"] == "violation"
+    violation = content["violation"]
+    assert isinstance(violation, dict)
+    assert set(violation) == VIOLATION_KEYS
+    clause = CLAUSES["CALLER-GFP"]
+    assert (violation["clause"], violation["sentence"], violation["source"]) == (
+        clause.id,
+        clause.sentence,
+        clause.source,
+    )
+    assert violation["files"] == []
+    assert parse("\n".join(violation["script"])) == parse(WRONG_MASK)[:2]
+
+
+def test_what_is_waived_passes(shell: Shell, script: Path) -> None:
+    assert shell("run", script, "--waive", "MEM-APART").status == VIOLATION
+    assert shell("run", script, "--waive", "CALLER-GFP").status == PASS
+    assert shell("run", script, "--waive", " MEM-APART, CALLER-GFP,").status == PASS
+
+
+def test_a_saved_script_shows_the_violation_again(shell: Shell, script: Path, tmp_path: Path) -> None:
+    folder, file = tmp_path / "found" / "here", tmp_path / "report.json"
+    assert shell("run", script, "--save", folder, "--json", file).status == VIOLATION
+    violation = report(file)["violation"]
+    assert isinstance(violation, dict)
+    (saved,) = violation["files"]
+    assert Path(saved).parent == folder
+    assert shell("run", saved).status == VIOLATION
+
+
+@pytest.mark.needs("cc")
+def test_a_fault_is_found_again_under_the_same_seed_and_passes_when_waived(
+    shell: Shell, targets: Path, tmp_path: Path
+) -> None:
+    faulty = build.library("KMALLOC_ZERO_NULL", directory=targets)
+    reports = []
+    for name in ("one.json", "two.json"):
+        done = shell("check", faulty, "--seed", "3", "--calls", "20000", "--json", tmp_path / name)
+        assert done.status == VIOLATION
+        assert "VIOLATION of SLAB-ZERO-SIZE by the allocator" in done.out
+        content = report(tmp_path / name)
+        assert set(content) == PASS_KEYS
+        reports.append({key: value for key, value in content.items() if key != "seconds"})
+    assert reports[0] == reports[1]
+    violation = reports[0]["violation"]
+    assert isinstance(violation, dict)
+    assert violation["script"] == ["a = kmalloc(0, GFP_KERNEL)"]
+    done = shell("check", faulty, "--seed", "3", "--calls", "3000", "--waive", "SLAB-ZERO-SIZE")
+    assert done.status == PASS
+
+
+@pytest.mark.needs("cc")
+def test_a_profile_from_a_file_is_judged_by(shell: Shell, targets: Path, tmp_path: Path) -> None:
+    file = tmp_path / "aligned.toml"
+    file.write_text("minimum_align = 64\n", encoding="utf-8")
+    library = build.library(directory=targets)
+    done = shell("check", library, "--profile", file, "--calls", "3000")
+    assert done.status == VIOLATION
+    assert "profile aligned" in done.out
+    assert "VIOLATION of SLAB-ALIGN by" in done.out
+    assert shell("check", library, "--profile", "contract", "--calls", "3000").status == PASS
+
+
+def test_the_machines_own_malloc_passes(shell: Shell) -> None:
+    done = shell("check", "malloc:", "--calls", "2000")
+    assert (done.status, done.err) == (PASS, "")
+
+
+def test_a_budget_of_time_ends_a_campaign(shell: Shell) -> None:
+    done = shell("check", "model", "--time", "0.2")
+    assert done.status == PASS
+    assert float(done.out.partition(" judged in ")[2].partition(" ")[0]) < 5
+
+
+def test_the_list_of_clauses_names_each(shell: Shell) -> None:
+    done = shell("clauses")
+    assert done.status == PASS
+    assert [line.split()[0] for line in done.out.splitlines()] == list(CLAUSES)
+
+
+# What cannot be run.
+
+
+def test_what_is_no_target_is_declined(shell: Shell, tmp_path: Path) -> None:
+    text = tmp_path / "text.so"
+    text.write_text("no library")
+    missing = tmp_path / "missing.so"
+    for target, message in {
+        str(missing): f"{missing}: no such file; a target is model, a path",
+        str(tmp_path): f"{tmp_path}: not a file; a target is model, a path",
+        str(text): f"{text}: not a shared library that can be loaded: ",
+        "": ": no such file; ",
+        "rust:thing": "unknown target 'rust:thing': a target is model, a path",
+        "modle": "modle: no such file; a target is model, ",
+        f"malloc:{text}": f"malloc:{text}: cannot be loaded: ",
+        "a" * 5000: "a" * 5000 + ": no such file",
+    }.items():
+        assert shell("check", target).only_line().startswith(message)
+
+
+@pytest.mark.needs("cc")
+def test_a_library_without_symbols_is_declined(shell: Shell, targets: Path) -> None:
+    bare = build.bad("no_symbols", directory=targets)
+    assert f"{bare}: exports none of the kernel's allocator calls" in shell("check", bare).only_line()
+
+
+def test_a_target_that_frees_nothing_is_declined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "kmem_oracle.campaign.Generator", lambda seed, profile, apis: _generator({"kfree", "ksize"})
+    )
+    with pytest.raises(
+        CouldNotRun, match="model: exports no call that makes an object and the one that frees"
+    ):
+        campaign(
+            Target("model", "", "model"),
+            profile="",
+            seed=1,
+            budget=Budget(),
+            waived=frozenset(),
+            progress=lambda _: None,
+        )
+
+
+def _generator(apis: set[str]) -> object:
+    from kmem_oracle.generate import Generator
+
+    return Generator(1, load("contract"), frozenset(apis))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--profile", "linux-2.4"], "unknown profile 'linux-2.4': give one of contract, "),
+        (["--profile", "missing.toml"], "profile missing.toml: cannot be read: "),
+        (["--waive", "MEM-APART,MEM-NONE"], "unknown clause to waive: MEM-NONE; "),
+        (["--waive", "mem-apart"], "unknown clause to waive: mem-apart; "),
+        (["--calls", "0"], "argument --calls: must be a whole number, 1 or more"),
+        (["--calls", "-5"], "argument --calls: must be a whole number, 1 or more"),
+        (["--calls", "many"], "argument --calls: must be a whole number, 1 or more"),
+        (["--calls", "1e6"], "argument --calls: must be a whole number, 1 or more"),
+        (["--time", "0"], "argument --time: must be a number of seconds above 0"),
+        (["--time", "nan"], "argument --time: must be a number of seconds above 0"),
+        (["--time", "inf"], "argument --time: must be a number of seconds above 0"),
+        (["--time", "soon"], "argument --time: must be a number of seconds above 0"),
+        (["--call-time", "-1"], "argument --call-time: must be a number of seconds above 0"),
+        (["--memory", "0"], "argument --memory: must be a whole number, 1 or more"),
+        (["--seed", "x"], "argument --seed: invalid int value: 'x'"),
+        (["--colour"], "unrecognized arguments: --colour"),
+        (["more"], "unrecognized arguments: more"),
+    ],
+)
+def test_a_bad_option_is_declined(shell: Shell, options: list[str], message: str) -> None:
+    assert shell("check", "model", *options).only_line().startswith(message)
+
+
+def test_a_command_that_is_none_is_declined(shell: Shell) -> None:
+    assert "invalid choice: 'chekc'" in shell("chekc", "model").only_line()
+    assert "required" in shell().only_line()
+    assert "required: target" in shell("check").only_line()
+
+
+def test_an_error_is_reported_as_json(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    line = shell("check", "missing.so", "--json", file).only_line()
+    content = report(file)
+    assert set(content) == ERROR_KEYS
+    assert content == {"verdict": "error", "target": "missing.so", "message": line, "violation": None}
+
+
+def test_a_report_that_cannot_be_written_is_an_error(shell: Shell, tmp_path: Path) -> None:
+    for file in (tmp_path, tmp_path / "no" / "folder.json", Path("/dev/full")):
+        done = shell("check", "model", "--calls", "50", "--json", file)
+        assert done.status == COULD_NOT_RUN
+        (line,) = done.err.splitlines()
+        assert line.startswith(f"kmem-oracle: cannot write {file}: ")
+
+
+def test_a_script_that_cannot_be_read_is_an_error(shell: Shell, tmp_path: Path) -> None:
+    latin, wrong = tmp_path / "latin.kmem", tmp_path / "wrong.kmem"
+    latin.write_bytes(b"# \xe9\n")
+    wrong.write_text("kfree(NULL)\nkfree(\n", encoding="utf-8")
+    assert "cannot be read" in shell("run", tmp_path / "missing.kmem").only_line()
+    assert "cannot be read" in shell("run", tmp_path).only_line()
+    assert "cannot be read" in shell("run", latin).only_line()
+    assert shell("run", wrong).only_line().startswith(f"{wrong}: line 2, column 1: cannot read 'kfree('")
+
+
+# As a program of its own.
+
+
+def program(*arguments: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kmem_oracle.cli", *arguments]
+    return subprocess.run(command, text=True, timeout=60, stdout=stdout, stderr=subprocess.PIPE)
+
+
+def test_the_program_leaves_with_the_status() -> None:
+    done = program("check", "model", "--calls", "50")
+    assert (done.returncode, done.stderr) == (PASS, "")
+    assert done.stdout.endswith("PASS: no violation\n")
+    done = program("check", "missing.so")
+    assert (done.returncode, done.stdout) == (COULD_NOT_RUN, "")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["clauses"], ["check", "model", "--calls", "50"]], ids=["clauses", "check"]
+)
+def test_a_reader_that_goes_away_is_no_traceback(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = program(*arguments, stdout=writer)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (COULD_NOT_RUN, "")
