@@ -13,6 +13,7 @@ from kmem_spec.calls import APIS
 LONGEST_PATTERN: Final = 8  # calls of a round whose objects differ from round to round
 LONGEST_SAME: Final = 50_000  # calls of a round that comes again with the very same objects
 FEWEST_ROUNDS: Final = 3
+PLENTY: Final = 32  # rounds of so many calls each that no longer pattern is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ def parts_of(ops: Sequence[Op], begin: int = 0, end: int | None = None) -> list[
         best = Round(at, 1, 1)
         for length in range(1, LONGEST_PATTERN + 1):
             best = _better(best, Round(at, length, _rounds(ops, at, length, end)))
+            if best.count >= PLENTY:
+                break
         same = places[ops[at]]
         following = bisect_right(same, at)
         if following < len(same) and LONGEST_PATTERN < same[following] - at <= LONGEST_SAME:
