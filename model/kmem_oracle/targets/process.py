@@ -104,7 +104,7 @@ class Worker:
 
         Errors   CouldNotRun
         """
-        self.tell(("open", target.kind, target.name, self.memory_limit))
+        self.tell(("open", target.kind, target.name, self.memory_limit), marked=True)
         return Run(self, target)
 
     def message(self) -> Message | None:
@@ -115,10 +115,10 @@ class Worker:
         """Say whether a message arrives within that time."""
         return bool(select.select([self._in], [], [], seconds)[0])
 
-    def tell(self, message: Message) -> None:
-        """Send the worker a message; one that is gone is found out by the next answer."""
+    def tell(self, message: Message, *, marked: bool = False) -> None:
+        """Send a message, marked to the worker, else to its child; who is gone shows in the next answer."""
         try:
-            send(self._out.fileno(), message)
+            send(self._out.fileno(), message, marked=marked)
         except BrokenPipeError:
             return
 

@@ -1,6 +1,8 @@
 """Messages between the judging process and the worker: marshalled, length first, over plain descriptors.
 
-Nothing is buffered, since a worker and the children that it forks read from the same pipe.
+Nothing is buffered, since a worker and the children that it forks read from the same pipe. A child that is
+killed may leave any part of a message there: so one for the worker itself comes after a mark, and whatever
+stands before that is dropped.
 """
 
 from __future__ import annotations
@@ -11,16 +13,17 @@ import struct
 from typing import Final
 
 LENGTH: Final = struct.Struct("<I")
+MARK: Final = bytes.fromhex("9f3ac15e07d2b8644be091fd2c7a6d18")
 Message = tuple[str | int | list[str] | list[tuple[str, int, tuple[int, ...]]], ...]
 
 
-def send(descriptor: int, message: Message) -> None:
-    """Write one message.
+def send(descriptor: int, message: Message, *, marked: bool = False) -> None:
+    """Write one message, after the mark if it is for `receive_marked`.
 
     Errors   BrokenPipeError where nobody reads any more
     """
     data = marshal.dumps(message)
-    view = memoryview(LENGTH.pack(len(data)) + data)
+    view = memoryview((MARK if marked else b"") + LENGTH.pack(len(data)) + data)
     while view:
         view = view[os.write(descriptor, view) :]
 
@@ -35,6 +38,23 @@ def receive(descriptor: int) -> Message | None:
         return None
     message: Message = marshal.loads(data)
     return message
+
+
+def receive_marked(descriptor: int) -> Message | None:
+    """Drop what stands before the next mark, and read the message after it; None at the end."""
+    data = b""
+    while part := os.read(descriptor, 1 << 20):
+        data += part
+        at = data.find(MARK)
+        if at < 0:
+            data = data[-len(MARK) :]
+            continue
+        body = data[at + len(MARK) :]
+        end = LENGTH.size + LENGTH.unpack(body[: LENGTH.size])[0] if len(body) >= LENGTH.size else 0
+        if 0 < end <= len(body):
+            message: Message = marshal.loads(body[LENGTH.size : end])
+            return message
+    return None
 
 
 def _exactly(descriptor: int, length: int) -> bytes | None:

@@ -24,7 +24,7 @@ from kmem_oracle.targets.driver import Driver
 from kmem_oracle.targets.library import Unusable, load
 from kmem_oracle.targets.malloc import Malloc
 from kmem_oracle.targets.model import open_model
-from kmem_oracle.targets.wire import receive, send
+from kmem_oracle.targets.wire import receive, receive_marked, send
 
 PR_SET_PDEATHSIG: Final = 1
 OUT_OF_MEMORY: Final = 77  # exit status of a child that found no memory for itself
@@ -37,9 +37,7 @@ def main(memory_fd: int) -> None:
     inbox, outbox = os.dup(0), os.dup(1)
     shared = mmap.mmap(memory_fd, 0)
     gc.freeze()
-    while (message := receive(inbox)) is not None:
-        if message[0] != "open":
-            continue  # it was meant for a child that is no more
+    while (message := receive_marked(inbox)) is not None:
         _, kind, name, memory_limit = message
         pid = os.fork()
         if pid == 0:
