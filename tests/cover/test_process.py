@@ -18,7 +18,7 @@ from kmem_oracle.play import Play, play
 from kmem_oracle.script import Op, parse
 from kmem_oracle.targets.driver import DONE, SKIPPED
 from kmem_oracle.targets.process import AHEAD, CHUNK, CouldNotRun, Death, Target, Worker, describe_exit
-from kmem_oracle.targets.wire import receive, send
+from kmem_oracle.targets.wire import receive, receive_marked, send
 from kmem_oracle.targets.worker import OUT_OF_MEMORY
 from kmem_spec.calls import KERNEL_APIS
 from kmem_spec.gfp import GFP_KERNEL
@@ -134,6 +134,15 @@ def test_a_run_that_is_left_in_the_middle_is_ended() -> None:
         with started.open(MODEL) as run:
             run.start(parse("a = kmalloc(8, GFP_KERNEL)"))
             assert run.finish()[1] is None
+
+
+def test_a_target_that_is_killed_while_it_reads_is_followed_by_another() -> None:
+    with worker() as started:
+        for delay in range(30):
+            with started.open(MODEL) as run:
+                for _ in range(AHEAD):
+                    run.start([Op("kfree", 0, (0,))] * CHUNK)
+                time.sleep(delay / 5000)
 
 
 def test_an_exception_ends_the_worker_as_well(nothing_stays_behind: str) -> None:
@@ -353,6 +362,20 @@ def test_messages_go_through_a_pipe_whole_and_in_order() -> None:
         assert receive(reader) == ("end",)
         assert receive(reader) is None
     finally:
+        os.close(reader)
+
+
+def test_what_a_dead_child_left_of_its_messages_is_dropped() -> None:
+    calls: list[tuple[str, int, tuple[int, ...]]] = [("kmalloc", 1, (8, K))] * 1000
+    for cut in (0, 1, 5, 1000, 5000):
+        reader, writer = os.pipe()
+        send(writer, ("ops", 16, calls))
+        assert os.read(reader, cut) or not cut
+        send(writer, ("end",))
+        send(writer, ("open", "model", "", 0), marked=True)
+        assert receive_marked(reader) == ("open", "model", "", 0)
+        os.close(writer)
+        assert receive_marked(reader) is None
         os.close(reader)
 
 

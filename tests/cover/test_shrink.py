@@ -258,7 +258,7 @@ def test_the_deadline_is_kept(seconds: float) -> None:
 
     begin = time.monotonic()
     best = Shrinker(failing, slow, seconds).run()
-    assert time.monotonic() - begin < seconds + 0.3
+    assert time.monotonic() - begin < seconds + 1.5
     assert best.finding is not None
     assert seconds or best is failing
 
