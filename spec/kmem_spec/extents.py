@@ -71,16 +71,17 @@ class IndexedSpans(Spans):
         """Say whether the extent shares no byte with any in the table."""
         if start & 7 or self.odd:
             return super().apart(start, length)
-        page = start >> PAGE_SHIFT
-        used = self.inside.get(page)
-        if used is not None and used == -length * PAGE_SIZE - start % length:
-            self._start, self._length = start, length
-            return start not in self
         offset = start & IN_PAGE
         if offset + length >= PAGE_SIZE:
             return self._apart_over_pages(start, length)
-        if used is not None and used < 0:
-            used = self._settle(page, -used)
+        page = start >> PAGE_SHIFT
+        used = self.inside.get(page)
+        if used is not None:
+            if used == -length * PAGE_SIZE - start % length:
+                self._start, self._length = start, length
+                return start not in self
+            if used < 0:
+                used = self._settle(page, -used)
         if used is not None:
             return not (used >> (offset >> 3)) & ONES[(length + 7) >> 3]
         whole = self.pages_of.get(page >> CHUNK_SHIFT)

@@ -165,3 +165,31 @@ def test_blocks_of_four_mebibytes_and_over_many_chunks() -> None:
     assert indexed.apart(4 * CHUNK, CHUNK + 64)
     indexed.drop(5 * CHUNK + 64)
     assert_index_is_empty(indexed)
+
+
+@pytest.mark.parametrize("length", [24, 96, 100, 768, 1040, 1360, 2048, 4096, 4104, 6000])
+@pytest.mark.parametrize("others", [0.0, 0.1])
+def test_runs_of_one_length_across_page_borders(length: int, others: float) -> None:
+    source = random.Random(length)
+    stride = (length + 7) // 8 * 8
+    starts = [3 * PAGE_SIZE + stride * k for k in range(max(16, 5 * PAGE_SIZE // stride))]
+    spans, indexed = Spans(), IndexedSpans()
+    entered = 0
+    for _ in range(4000):
+        start, size = source.choice(starts), length
+        if source.random() < others:
+            start, size = start + source.choice((8, 16, 48)), source.choice((8, length // 2, 2 * length))
+        if start in spans:
+            spans.drop(start)
+            indexed.drop(start)
+            continue
+        apart = spans.apart(start, size)
+        assert indexed.apart(start, size) == apart, (start, size, dict(spans))
+        if apart:
+            entered += 1
+            spans.put(start, size)
+            indexed.put(start, size)
+    assert entered > 100
+    for start in list(spans):
+        indexed.drop(start)
+    assert_index_is_empty(indexed)
