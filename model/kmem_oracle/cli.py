@@ -114,6 +114,8 @@ def _budget(arguments: argparse.Namespace) -> campaign.Budget:
 
 def _verdict(arguments: argparse.Namespace, result: campaign.Result) -> int:
     """Print and write what came of a run, and return the exit status."""
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     files = []
     if arguments.save is not None and result.play is not None:
         try:
@@ -244,6 +246,12 @@ def _judging(command: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     arguments = parser().parse_args(argv)
+    report: str | None = vars(arguments).get("json")
+    try:
+        if report is not None:  # found out before the work, not after it
+            Path(report).open("a", encoding="utf-8").close()
+    except (OSError, ValueError) as error:
+        return _fail(f"cannot write {report}: {error}")
     try:
         status: int = arguments.run(arguments)
         sys.stdout.flush()
