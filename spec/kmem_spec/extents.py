@@ -72,7 +72,7 @@ class IndexedSpans(Spans):
         if start & 7 or self.odd:
             return super().apart(start, length)
         offset = start & IN_PAGE
-        if offset + length >= PAGE_SIZE:
+        if length >= PAGE_SIZE or offset + length > PAGE_SIZE:
             return self._apart_over_pages(start, length)
         page = start >> PAGE_SHIFT
         used = self.inside.get(page)
@@ -96,7 +96,7 @@ class IndexedSpans(Spans):
         offset = key & IN_PAGE
         if key & 7:
             self.odd[key] = value
-        elif offset + value >= PAGE_SIZE:
+        elif value >= PAGE_SIZE or offset + value > PAGE_SIZE:
             self._put_over_pages(key, value)
         else:
             page = key >> PAGE_SHIFT
@@ -120,7 +120,7 @@ class IndexedSpans(Spans):
             del self.odd[key]
         elif used < 0:
             return  # on a uniform page the table is all there is
-        elif (key & IN_PAGE) + value >= PAGE_SIZE:
+        elif value >= PAGE_SIZE or (key & IN_PAGE) + value > PAGE_SIZE:
             self._drop_over_pages(key, value)
         else:
             self._clear_words(page, used ^ (ONES[(value + 7) >> 3] << ((key & IN_PAGE) >> 3)))
@@ -149,7 +149,7 @@ class IndexedSpans(Spans):
                     self._settle(page, -self.inside[page])
 
     def _apart_over_pages(self, start: int, length: int) -> bool:
-        """Answer for an extent that ends with its page, or touches more than one."""
+        """Answer for an extent that covers a page, or touches more than one."""
         if (start | length) & IN_PAGE == 0:
             return self._apart_whole(start, length)
         self._settle_over(start, length)
@@ -174,7 +174,7 @@ class IndexedSpans(Spans):
         return True
 
     def _put_over_pages(self, start: int, length: int) -> None:
-        """Add an extent that ends with its page, or touches more than one."""
+        """Add an extent that covers a page, or touches more than one."""
         if (start | length) & IN_PAGE:
             self._settle_over(start, length)
         for page, mask in _parts(start, length) if (start | length) & IN_PAGE else ():
@@ -189,7 +189,7 @@ class IndexedSpans(Spans):
             self.pages_of[chunk] = self.pages_of.get(chunk, 0) | mask
 
     def _drop_over_pages(self, start: int, length: int) -> None:
-        """Remove an extent that ends with its page, or touches more than one."""
+        """Remove an extent that covers a page, or touches more than one."""
         for page, mask in _parts(start, length) if (start | length) & IN_PAGE else ():
             self._clear_words(page, self.inside[page] ^ mask)
         for chunk, mask in _chunks(start, length):
@@ -224,9 +224,8 @@ def _parts(start: int, length: int) -> list[tuple[int, int]]:
     end = start + length
     head, tail = (start & IN_PAGE) // WORD, (end & IN_PAGE) + WORD - 1 >> 3
     first, last = start >> PAGE_SHIFT, (end - 1) >> PAGE_SHIFT
-    if first == last:  # ends on the last byte, or in the last word, of its page
-        words = (length + WORD - 1) // WORD
-        return [(first, ONES[words] << head)] if length < PAGE_SIZE else []
+    if first == last:
+        return []  # the whole page
     parts = []
     if head:
         parts.append((first, ONES[PAGE_WORDS - head] << head))
