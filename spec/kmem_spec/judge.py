@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -62,6 +62,7 @@ class Plan:
     served: bool
     nulls: int = 0
     objects: int = 0
+    resizes: dict[tuple[int, bool, bool], tuple[Rule, ...]] = field(default_factory=dict)
 
 
 class Judge:
@@ -215,7 +216,9 @@ class Judge:
         if finding is not None:
             self._ignore(answer.result)
             return finding
-        finding = self._wrong_mask(call)
+        fresh = (0, size, mask)
+        plan = self._plans[call.api].get(fresh) or self._plan(Call(call.api, fresh))
+        finding = None if plan.legal else self._wrong_mask(call)
         if finding is not None:
             if answer.result != 0:
                 self._end(start)
@@ -225,8 +228,6 @@ class Judge:
         # Linux clears the tail also when an object shrinks, so there zeroes are due from the size last
         # asked for; the documentation alone promises them for bytes that no owner has had.
         strict = "size-classes" in self.profile.promises
-        fresh = (0, size, mask)
-        plan = self._plans[call.api].get(fresh) or self._plan(Call(call.api, fresh))
         asked = resized(
             plan.asked,
             keep=min(old.asked.size, size) if size else old.asked.size,
@@ -236,13 +237,12 @@ class Judge:
         )
         null = answer.result == 0
         stuck = self._follow(call, answer) if self.liveness.at >= 0 else None
-        for clause in self._outcomes:
-            if clause.on != ("object" if null else "null") and clause.applies(asked):
-                self._counts[clause.id] += 1
-                if not clause.holds(asked, answer):
-                    self._end(start)
-                    self._ignore(answer.result or start)
-                    return self._finding(clause.id, describe(call, asked, answer, clause.id), old.birth)
+        for holds, clause in self._resize_rules(plan, asked, null):
+            self._counts[clause.id] += 1
+            if not holds(asked, answer):
+                self._end(start)
+                self._ignore(answer.result or start)
+                return self._finding(clause.id, describe(call, asked, answer, clause.id), old.birth)
         if null:
             return stuck
         self._end(start)
@@ -259,6 +259,17 @@ class Judge:
             return self._overlap(call, answer.result, length, refused.clause)
         self._accepted += 1
         return None
+
+    def _resize_rules(self, plan: Plan, asked: Asked, null: bool) -> tuple[Rule, ...]:
+        """Return the rules for a resize; of the old object they depend only on what makes the key here."""
+        key = (asked.minimum, asked.zero_from < asked.zero_to, null)
+        rules = plan.resizes.get(key)
+        if rules is None:
+            skipped = "object" if null else "null"
+            rules = plan.resizes[key] = tuple(
+                (c.holds, c) for c in self._outcomes if c.on != skipped and c.applies(asked)
+            )
+        return rules
 
     def _free(self, call: Call, answer: Answer) -> Finding | None:
         """Judge a call that gives an object back."""
