@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from kmem_oracle.generate import Generator
-from kmem_oracle.play import Play, play
+from kmem_oracle.play import Play, Playing, play
 from kmem_oracle.script import Op
 from kmem_oracle.shrink import Shrinker
 from kmem_oracle.targets.process import CouldNotRun, Target, Worker
@@ -73,7 +74,7 @@ def campaign(
     `profile` is the name of a profile, or empty for the one that the target names, or else `contract`.
     Errors   CouldNotRun, ProfileError
     """
-    with Worker(call_seconds=budget.call_seconds, memory_limit=budget.memory) as worker:
+    with _worker(budget) as worker, _worker(budget) as other:
         with worker.open(target) as run:
             promised = load(profile or run.profile or "contract")
             apis = run.apis
@@ -88,16 +89,8 @@ def campaign(
         gc.collect()
         gc.disable()  # events are many, and none of them is part of a cycle
         try:
-            for phase in generator.phases():
-                progress(phase.name)
-                ops = itertools.islice(phase.ops, budget.calls - result.calls)
-                outcome = play(worker, target, ops, judge, deadline=begin + budget.seconds)
-                result.calls += outcome.calls
-                if outcome.finding is not None:
-                    result.play, result.phase = outcome, phase.name
-                    break
-                if result.calls >= budget.calls or time.monotonic() - begin >= budget.seconds:
-                    break
+            phases = _Phases(generator, target, (worker, other), begin, budget)
+            worker = phases.run(result, judge, progress)
         except KeyboardInterrupt:
             result.interrupted = True
         finally:
@@ -117,7 +110,7 @@ def replay(
 
     Errors   CouldNotRun, ProfileError
     """
-    with Worker(call_seconds=budget.call_seconds, memory_limit=budget.memory) as worker:
+    with _worker(budget) as worker:
         with worker.open(target) as run:
             promised = load(profile or run.profile or "contract")
             result = Result(target.label, promised, 0, run.apis)
@@ -128,6 +121,62 @@ def replay(
         result.calls, result.counts = outcome.calls, judge.counts()
         result.play = outcome if outcome.finding is not None else None
     return result
+
+
+class _Phases:
+    """The phases of a campaign, on two workers in turn: one begins while the last of another is judged."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        target: Target,
+        workers: tuple[Worker, Worker],
+        begin: float,
+        budget: Budget,
+    ) -> None:
+        """Play nothing yet."""
+        self._phases = generator.phases()
+        self._target = target
+        self._workers = deque(workers)
+        self._left = budget.calls
+        self._deadline = begin + budget.seconds
+
+    def run(self, result: Result, judge: Judge, progress: Callable[[str], None]) -> Worker:
+        """Play until a violation or the end of the budget; return the worker that is free then."""
+        following = self._next(0)
+        while following is not None:
+            (name, playing), following = following, None
+            progress(name)
+            self._workers[1].load(self._target)
+            with playing:
+                while (outcome := playing.step(judge)) is None:
+                    if playing.all_sent and following is None:
+                        following = self._next(playing.sent)
+                        if following is not None:
+                            following[1].feed()
+            result.calls += outcome.calls
+            self._left -= outcome.calls
+            if outcome.finding is not None:
+                result.play, result.phase = outcome, name
+                return self._workers[0 if following is None else 1]
+            following = following or self._next(0)
+        return self._workers[0]
+
+    def _next(self, sent: int) -> tuple[str, Playing] | None:
+        """Return the next phase and its run on the other worker; `sent` calls are not yet off the budget."""
+        if self._left <= sent or time.monotonic() >= self._deadline:
+            return None
+        phase = next(self._phases, None)
+        if phase is None:
+            return None
+        self._workers.rotate()
+        ops = itertools.islice(phase.ops, self._left - sent)
+        return phase.name, Playing(self._workers[0], self._target, ops, self._deadline)
+
+
+def _worker(budget: Budget) -> Worker:
+    """Return a worker, not started, with the limits of a budget."""
+    return Worker(call_seconds=budget.call_seconds, memory_limit=budget.memory)
 
 
 def _shrink(worker: Worker, target: Target, result: Result, waived: frozenset[str], seconds: float) -> Play:

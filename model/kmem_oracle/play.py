@@ -1,6 +1,7 @@
 """Play calls on a target and let the judge read what happened, chunk by chunk.
 
-While the target runs one chunk, the judge reads the one before.
+While the target runs one chunk, the judge reads the one before. The next run's first chunks may be on
+their way, to another worker, while the last ones of this are judged.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from kmem_oracle.script import ID_ZERO_SIZE, Op
 from kmem_oracle.targets.driver import SKIPPED, SPOILT
-from kmem_oracle.targets.process import AHEAD, CHUNK, Death, Record, Run, Target, Worker
+from kmem_oracle.targets.process import AHEAD, CHUNK, Death, Record, Target, Worker
 from kmem_spec.calls import APIS, Answer, Call, Lost
 from kmem_spec.finding import Finding
 from kmem_spec.judge import Judge
@@ -82,45 +84,70 @@ def play(
 
     Errors   CouldNotRun
     """
-    judge.start_over()
-    with worker.open(target) as run:
-        return _Playing(run, judge).through(ops, deadline)
+    with Playing(worker, target, ops, deadline) as playing:
+        while (outcome := playing.step(judge)) is None:
+            continue
+        return outcome
 
 
-class _Playing:
-    """One run in progress."""
+class Playing:
+    """Calls on their way to a freshly loaded target, and what came of them. Use it as a context.
 
-    def __init__(self, run: Run, judge: Judge) -> None:
-        self._run = run
-        self._judge = judge
+    sent       how many calls were sent
+    all_sent   whether there are no more to send
+    """
+
+    def __init__(self, worker: Worker, target: Target, ops: Iterable[Op], deadline: float) -> None:
+        """Load the target.
+
+        Errors   CouldNotRun
+        """
+        self._run = worker.open(target)
+        known = self._run.apis | {"check"}
+        self._source = (op for op in ops if op[0] in known)
+        self._deadline = deadline
+        self._chunks: deque[list[Op]] = deque()
         self._reader = Reader()
         self._past: list[Op] = []  # the calls that became events, in order
-        self._base = judge.events
+        self._base = -1
+        self.sent = 0
+        self.all_sent = False
 
-    def through(self, ops: Iterable[Op], deadline: float) -> Play:
-        """Run and judge in turn."""
-        known = self._run.apis | {"check"}
-        source = (op for op in ops if op[0] in known)
-        sent: deque[list[Op]] = deque()
-        while True:
-            while len(sent) < AHEAD and time.monotonic() < deadline:
-                chunk = list(itertools.islice(source, CHUNK))
-                if not chunk:
-                    break
+    def __enter__(self) -> Self:
+        """Return the run of calls."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the target."""
+        self._run.__exit__(kind, error, trace)
+
+    def feed(self) -> None:
+        """Send as many calls as may be on their way."""
+        while len(self._chunks) < AHEAD and not self.all_sent:
+            chunk = [] if time.monotonic() >= self._deadline else list(itertools.islice(self._source, CHUNK))
+            if chunk:
                 self._run.start(chunk)
-                sent.append(chunk)
-            if not sent:
-                return Play(len(self._past))
-            records, death = self._run.finish()
-            play = self._read(sent.popleft(), records, death)
-            if play is not None:
-                return play
-            if death is not None:
-                return Play(len(self._past))
+                self._chunks.append(chunk)
+                self.sent += len(chunk)
+            self.all_sent = len(chunk) < CHUNK
 
-    def _read(self, chunk: list[Op], records: list[Record], death: Death | None) -> Play | None:
+    def step(self, judge: Judge) -> Play | None:
+        """Send what may be sent, and judge a chunk; return what came of it all once that is known."""
+        if self._base < 0:
+            judge.start_over()
+            self._base = judge.events
+        self.feed()
+        if not self._chunks:
+            return Play(len(self._past))
+        records, death = self._run.finish()
+        outcome = self._read(judge, self._chunks.popleft(), records, death)
+        return Play(len(self._past)) if outcome is None and death is not None else outcome
+
+    def _read(self, judge: Judge, chunk: list[Op], records: list[Record], death: Death | None) -> Play | None:
         """Judge a chunk."""
-        take, event_of = self._judge.take, self._reader.event
+        take, event_of = judge.take, self._reader.event
         past = self._past
         for op, record in zip(chunk, records, strict=False):
             event = event_of(op, record)
@@ -134,7 +161,7 @@ class _Playing:
             return None
         lost_op = chunk[min(death.index, len(chunk) - 1)]  # after its last call, nothing was asked of it
         past.append(lost_op)
-        finding = self._judge.lose(self._reader.lost(lost_op, death.how))
+        finding = judge.lose(self._reader.lost(lost_op, death.how))
         return Play(len(past)) if finding is None else self._found(finding)
 
     def _found(self, finding: Finding) -> Play:

@@ -78,8 +78,8 @@ class SymbolicTable:
         exception = z3.Int(f"{self.asked.name}.exception{number_of_this}", current().context)
 
         def rule(at: Term) -> Term:
-            # the key and its value are typed as integers, and stand for them
-            return z3.Implies(has[at], truth(holds(SymbolicInt(at), SymbolicInt(value[at]))))  # type: ignore[arg-type]
+            holding = holds(SymbolicInt(at), SymbolicInt(value[at]))  # type: ignore[arg-type]  # these stand for integers
+            return z3.Implies(has[at], truth(holding))
 
         def instance(at: Term) -> None:
             self.assume(z3.Implies(all_of_them, rule(at)))

@@ -229,7 +229,7 @@ def test_a_table_does_what_a_dict_does() -> None:
         run = Run(Budget(10**9), [])
         enter(run)
         case = SymbolicCase(run)
-        table: Any = case.empty("table", Blocks)
+        table: Value = case.empty("table", Blocks)
         symbolic: dict[str, Value] = {name: case.number(name) for name in names}
         for name, value in keys.items():
             case.assume(symbolic[name] == value)
@@ -269,7 +269,7 @@ def test_apart_and_every_answer_as_the_dict_does(spans: dict[int, int]) -> None:
         table = SymbolicTable("spans", run.assume, empty=True)
         for key, value in spans.items():
             table.put(key, value)
-        answer: Any = table.apart(start, 4)
+        answer: Value = table.apart(start, 4)
         apart = plain.apart(start, 4)
         assert run.possible(answer.term) is apart
         assert run.possible(z3.Not(answer.term)) is not apart
@@ -278,7 +278,7 @@ def test_apart_and_every_answer_as_the_dict_does(spans: dict[int, int]) -> None:
 
 def test_every_speaks_of_keys_that_are_asked_for_later(run: Run) -> None:
     table = SymbolicTable("table", run.assume)
-    all_small: Any = table.every(lambda _, value: value < 10)
+    all_small: Value = table.every(lambda _, value: value < 10)
     run.assume(all_small.term)
     later = variable(run, "later")
     assert not run.possible((table.get(later, 0) >= 10).term)
@@ -286,7 +286,7 @@ def test_every_speaks_of_keys_that_are_asked_for_later(run: Run) -> None:
 
 
 def test_a_table_can_be_used_as_a_table_only(run: Run) -> None:
-    table: Any = SymbolicTable("table", run.assume)
+    table: Value = SymbolicTable("table", run.assume)
     for misuse in (len, bool, list, lambda it: it[0], lambda it: 0 in it):
         with pytest.raises(Unsupported):
             misuse(table)

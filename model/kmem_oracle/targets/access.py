@@ -17,6 +17,7 @@ LARGEST: Final = 1 << 22  # bytes compared or filled at a time
 _NO_ZERO: Final = bytes([0xA5, *range(1, 256)])  # dirty memory must show where zeroes are promised
 PATTERN: Final = random.Random(0x6B6D656D).randbytes(LARGEST + PHASES).translate(_NO_ZERO)
 ZEROES: Final = bytes(LARGEST)
+FEW: Final = 1 << 12  # bytes up to which a copy to compare costs less than a call of memcmp
 
 
 def phase(identifier: int) -> int:
@@ -62,6 +63,11 @@ class Native:
         whole = (ctypes.c_ubyte * ADDRESS_END).from_address(0)
         self._bytes = memoryview(whole).cast("B")
         self._pattern = memoryview(PATTERN)
+        # the addresses of two constants, which outlive this object
+        self._pattern_at = ctypes.cast(ctypes.c_char_p(PATTERN), ctypes.c_void_p).value or 0
+        self._zeroes_at = ctypes.cast(ctypes.c_char_p(ZEROES), ctypes.c_void_p).value or 0
+        self._compare = ctypes.CDLL(None).memcmp
+        self._compare.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
 
     def reachable(self, start: int, length: int) -> bool:
         """Say whether the extent lies in the user half of the address space."""
@@ -79,6 +85,8 @@ class Native:
     def changed(self, start: int, length: int, identifier: int) -> int:
         """Return the offset of the first byte that differs from the object's pattern, or -1."""
         at = identifier * 40503 & (PHASES - 1)
+        if FEW < length <= LARGEST and self._compare(start, self._pattern_at + at, length) == 0:
+            return -1
         if length <= LARGEST:
             seen = self._bytes[start : start + length].tobytes()
             if seen == self._pattern[at : at + length].tobytes():
@@ -94,6 +102,8 @@ class Native:
         """Return the offset from `start` of the first byte from `begin` to `end` that is not zero, or -1."""
         for at in range(begin, end, LARGEST):
             stop = min(end, at + LARGEST)
+            if stop - at > FEW and self._compare(start + at, self._zeroes_at, stop - at) == 0:
+                continue
             seen = self._bytes[start + at : start + stop].tobytes()
             offset = first_difference(seen, ZEROES[: stop - at])
             if offset >= 0:

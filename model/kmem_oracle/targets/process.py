@@ -63,6 +63,7 @@ class Worker:
         """Start nothing yet. Units: seconds that one call may take, bytes that a target may map."""
         self.call_seconds = call_seconds
         self.memory_limit = memory_limit
+        self._loading: Target | None = None
 
     def __enter__(self) -> Self:
         """Start the worker."""
@@ -104,8 +105,18 @@ class Worker:
 
         Errors   CouldNotRun
         """
-        self.tell(("open", target.kind, target.name, self.memory_limit), marked=True)
+        if self._loading != target:
+            self.load(target)
+        self._loading = None
         return Run(self, target)
+
+    def load(self, target: Target) -> None:
+        """Let the worker load a target while something else goes on; `open` it next.
+
+        Needs    the run before has ended
+        """
+        self._loading = target
+        self.tell(("open", target.kind, target.name, self.memory_limit), marked=True)
 
     def message(self) -> Message | None:
         """Return the next message of the worker, None if it is gone."""
