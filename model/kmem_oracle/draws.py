@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kmem_oracle.script import Op
-from kmem_spec.calls import APIS, KERNEL_APIS
+from kmem_spec.apis import APIS, KERNEL_APIS
 from kmem_spec.gfp import NAMES, ZERO, mask_is_legal
 from kmem_spec.profile import Profile
 from kmem_spec.slab import CLASS_SIZES

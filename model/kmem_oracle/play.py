@@ -18,7 +18,8 @@ from typing import Final, Self
 from kmem_oracle.script import ID_ZERO_SIZE, Op
 from kmem_oracle.targets.driver import SKIPPED, SPOILT
 from kmem_oracle.targets.process import AHEAD, CHUNK, Death, Record, Target, Worker
-from kmem_spec.calls import APIS, Answer, Call, Lost
+from kmem_spec.apis import APIS
+from kmem_spec.calls import Answer, Call, Lost
 from kmem_spec.finding import Finding
 from kmem_spec.judge import Judge
 from kmem_spec.units import ZERO_SIZE_PTR

@@ -12,7 +12,7 @@ from typing import Final
 from kmem_oracle.rounds import LONGEST_PATTERN, Round, ids_of, parts_of
 from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op
 from kmem_spec import gfp
-from kmem_spec.calls import APIS
+from kmem_spec.apis import APIS
 from kmem_spec.units import SIZE_MAX
 
 LETTERS: Final = "abcdefghjklmnopqrstuvwxyz"  # `i` counts rounds

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kmem_oracle.script import Op
-from kmem_spec.calls import APIS
+from kmem_spec.apis import APIS
 
 LONGEST_PATTERN: Final = 8  # calls of a round whose objects differ from round to round
 LONGEST_SAME: Final = 50_000  # calls of a round that comes again with the very same objects

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from kmem_oracle.expression import ScriptError, evaluate
-from kmem_spec.calls import APIS, Api
+from kmem_spec.apis import APIS, Api
 from kmem_spec.gfp import NAMES_6_1
 from kmem_spec.units import SIZE_MAX
 

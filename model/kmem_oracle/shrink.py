@@ -14,7 +14,8 @@ from typing import Final
 from kmem_oracle.play import Play
 from kmem_oracle.rounds import Round, ids_of, parts_of
 from kmem_oracle.script import Op
-from kmem_spec.calls import APIS, Call
+from kmem_spec.apis import APIS
+from kmem_spec.calls import Call
 from kmem_spec.expect import size_asked
 from kmem_spec.gfp import DIRECT_RECLAIM, GFP_KERNEL, ZERO, has
 from kmem_spec.units import SIZE_MAX

@@ -5,15 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 from kmem_spec import gfp as masks
-from kmem_spec.calls import APIS, Api, Asked, Call
+from kmem_spec.apis import APIS, Api, argument
+from kmem_spec.calls import Asked, Call
 from kmem_spec.profile import Profile
 from kmem_spec.slab import size_class
 from kmem_spec.units import PAGE_SHIFT, PAGE_SIZE, SIZE_MAX, is_power_of_two, power_of_two_divisor
-
-
-def argument(api: Api, args: tuple[int, ...], parameter: str) -> int:
-    """Return the argument for `parameter`, or 0 where the call has none."""
-    return args[api.parameters.index(parameter)] if parameter in api.parameters else 0
 
 
 def size_asked(api: Api, args: tuple[int, ...]) -> int:

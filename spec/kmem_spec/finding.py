@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kmem_spec import gfp
-from kmem_spec.calls import APIS, Answer, Asked, Call
+from kmem_spec.apis import APIS
+from kmem_spec.calls import Answer, Asked, Call
 from kmem_spec.clauses import Who
 
 

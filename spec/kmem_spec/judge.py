@@ -13,7 +13,8 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from kmem_spec import caller, gfp, mem, page, slab
-from kmem_spec.calls import APIS, Answer, Api, Asked, Call, Event, Lost, Role
+from kmem_spec.apis import APIS, Api, Role
+from kmem_spec.calls import Answer, Asked, Call, Event, Lost
 from kmem_spec.clauses import CLAUSES, Clause
 from kmem_spec.expect import expect, resized
 from kmem_spec.extents import IndexedSpans, disjoint

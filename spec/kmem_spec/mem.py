@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kmem_spec import gfp
-from kmem_spec.calls import APIS, Answer, Asked
+from kmem_spec.apis import APIS
+from kmem_spec.calls import Answer, Asked
 from kmem_spec.clauses import Clause, clause, register
 from kmem_spec.extents import disjoint
 from kmem_spec.units import MAX_ERRNO, NULL, SIZE_MAX, ZERO_SIZE_PTR

@@ -13,7 +13,7 @@ import kmem_oracle.cli
 import kmem_spec.cache
 import kmem_spec.judge
 import kmem_spec.zone
-from kmem_spec.calls import APIS
+from kmem_spec.apis import APIS
 from kmem_spec.clauses import CLAUSES, CONTRACT, Clause, clause, register
 from kmem_spec.profile import load, shipped
 

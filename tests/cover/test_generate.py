@@ -15,7 +15,8 @@ from kmem_oracle.generate import Generator, Phase
 from kmem_oracle.play import play
 from kmem_oracle.script import Op
 from kmem_oracle.targets.process import Target, Worker
-from kmem_spec.calls import APIS, KERNEL_APIS, Call
+from kmem_spec.apis import APIS, KERNEL_APIS
+from kmem_spec.calls import Call
 from kmem_spec.expect import expect
 from kmem_spec.gfp import mask_is_legal
 from kmem_spec.judge import Judge

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from kmem_spec.calls import APIS, Answer, Call, Event, Lost
+from kmem_spec.apis import APIS
+from kmem_spec.calls import Answer, Call, Event, Lost
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.finding import Finding
 from kmem_spec.gfp import (

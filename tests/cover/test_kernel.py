@@ -12,7 +12,7 @@ import pytest
 
 from kmem_model.kernel import Kernel
 from kmem_model.memory import DIRTY, PAGE_OFFSET
-from kmem_spec.calls import KERNEL_APIS
+from kmem_spec.apis import KERNEL_APIS
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.gfp import (
     DMA,

@@ -20,7 +20,7 @@ from kmem_oracle.targets.driver import DONE, SKIPPED
 from kmem_oracle.targets.process import AHEAD, CHUNK, CouldNotRun, Death, Target, Worker, describe_exit
 from kmem_oracle.targets.wire import receive, receive_marked, send
 from kmem_oracle.targets.worker import OUT_OF_MEMORY
-from kmem_spec.calls import KERNEL_APIS
+from kmem_spec.apis import KERNEL_APIS
 from kmem_spec.gfp import GFP_KERNEL
 from kmem_spec.judge import Judge
 from kmem_spec.profile import load

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kmem_oracle.expression import MOST_BITS, ScriptError
 from kmem_oracle.render import lines_of
 from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, MOST_CALLS, Op, parse
-from kmem_spec.calls import APIS
+from kmem_spec.apis import APIS
 from kmem_spec.gfp import GFP_KERNEL, NAMES, ZERO
 from kmem_spec.units import SIZE_MAX
 

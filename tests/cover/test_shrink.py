@@ -12,7 +12,7 @@ from kmem_oracle.play import Play
 from kmem_oracle.render import lines_of
 from kmem_oracle.script import Op
 from kmem_oracle.shrink import Shrinker
-from kmem_spec.calls import APIS
+from kmem_spec.apis import APIS
 from kmem_spec.expect import size_asked
 from kmem_spec.finding import Finding
 from kmem_spec.gfp import GFP_ATOMIC, GFP_KERNEL, ZERO

@@ -13,7 +13,8 @@ import pytest
 from kmem_model.kernel import Kernel
 from kmem_model.slab import Cache
 from kmem_model.zone import Zone
-from kmem_spec.calls import APIS, KERNEL_APIS, Answer, Call, Event
+from kmem_spec.apis import APIS, KERNEL_APIS
+from kmem_spec.calls import Answer, Call, Event
 from kmem_spec.gfp import GFP_KERNEL, GFP_NOWAIT, ZERO
 from kmem_spec.judge import Judge
 from kmem_spec.ledger import Ledger

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from kmem_oracle.script import ID_ZERO_SIZE, Op
 from kmem_oracle.targets.access import Access
-from kmem_spec.calls import APIS
+from kmem_spec.apis import APIS
 from kmem_spec.gfp import ZERO
 from kmem_spec.units import PAGE_SIZE, ZERO_SIZE_PTR
 

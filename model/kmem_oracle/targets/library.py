@@ -9,7 +9,7 @@ import ctypes
 from collections.abc import Callable
 from typing import Final
 
-from kmem_spec.calls import APIS, KERNEL_APIS, Parameter
+from kmem_spec.apis import APIS, KERNEL_APIS, Parameter
 
 _TYPES: Final[dict[Parameter, type[ctypes.c_uint64 | ctypes.c_uint32]]] = {
     "size": ctypes.c_uint64,
