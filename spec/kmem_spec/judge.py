@@ -95,7 +95,7 @@ class Judge:
             "measure": self._measure,
             "look": self._look,
         }
-        self._rules = {api.name: rules[api.role] for api in APIS.values()}
+        self._rules = {api.name: rules[api.role] for api in APIS.values() if api.role in rules}
         self.liveness = Liveness()
         self.start_over()
 
