@@ -11,19 +11,25 @@ from kmem_model.memory import Memory
 from kmem_model.page import machine
 from kmem_spec.calls import Family
 from kmem_spec.extents import IndexedSpans
-from kmem_spec.gfp import ZERO, has, mask_is_legal
+from kmem_spec.gfp import DIRECT_RECLAIM, ZERO, has, mask_is_legal
 from kmem_spec.ledger import Ledger
-from kmem_spec.table import DictTable, Refused
+from kmem_spec.table import DictTable, Refused, require
 from kmem_spec.units import NULL, PAGE_SIZE
 
 is_legal: Final = lru_cache(maxsize=4096)(mask_is_legal)
 
 
 class Block(NamedTuple):
-    """A block of pages in a caller's hands: the family that gave it, and its order."""
+    """Whole pages in a caller's hands.
+
+    family   the family that gave them
+    order    of a block, log2 pages; of an area of many frames 0
+    size     bytes that were asked for, 0 where only the order was said
+    """
 
     family: Family | None
     order: int
+    size: int = 0
 
 
 NO_BLOCK: Final = Block(None, 0)
@@ -32,8 +38,9 @@ NO_BLOCK: Final = Block(None, 0)
 class Core:
     """The machine below the calls. Its tables change only by the steps of zones, caches and the ledger.
 
-    blocks    blocks of pages in callers' hands; slabs are not among them
+    blocks    blocks of pages and areas in callers' hands; slabs are not among them
     freed     addresses that were given and freed, and not given again since
+    atomic    how many preempt_disable have not been undone: in atomic context if it is not 0
     """
 
     def __init__(self, memory_bytes: int = 4 << 30) -> None:
@@ -44,6 +51,52 @@ class Core:
         self.frames.reclaim = self.caches.shrink
         self.blocks: Ledger[Block] = Ledger(IndexedSpans(), DictTable())
         self.freed: set[int] = set()
+        self.atomic = 0
+
+    def preempt_disable(self) -> None:
+        """Enter atomic context, where nothing may sleep; it nests.
+
+        Source   include/linux/preempt.h: preempt_disable
+        """
+        self.atomic += 1
+
+    def preempt_enable(self) -> None:
+        """Leave atomic context, if this undoes the first preempt_disable.
+
+        Clause   CALLER-CONTEXT
+        Source   include/linux/preempt.h: preempt_enable
+        """
+        require(self.atomic > 0, "CALLER-CONTEXT")
+        self.atomic -= 1
+
+    def may_ask(self, gfp: int) -> None:
+        """Refuse a mask that is illegal, or that may sleep in atomic context.
+
+        Clause   CALLER-GFP, CALLER-CONTEXT
+        Source   include/linux/sched/mm.h: might_alloc
+        """
+        if not is_legal(gfp):
+            raise Refused("CALLER-GFP")
+        if self.atomic and gfp & DIRECT_RECLAIM:
+            raise Refused("CALLER-CONTEXT")
+
+    def may_wait(self) -> None:
+        """Refuse a call that may sleep whatever its mask, in atomic context.
+
+        Clause   CALLER-CONTEXT
+        Source   include/linux/kernel.h: might_sleep
+        """
+        if self.atomic:
+            raise Refused("CALLER-CONTEXT")
+
+    @property
+    def slept(self) -> bool:
+        """Whether a call had to wait for pages since this was last set to False."""
+        return self.frames.slept
+
+    @slept.setter
+    def slept(self, slept: bool) -> None:
+        self.frames.slept = slept
 
     @property
     def fail_nth(self) -> int:

@@ -79,6 +79,9 @@ class Shelf:
         self.queue(head, pages.bit_length() - 1)
 
 
+Tries = tuple[list[tuple[Zone, Shelf, int]], list[tuple[Zone, Shelf, int]]]
+
+
 class Pages:
     """Allocate and free blocks of pages."""
 
@@ -92,7 +95,7 @@ class Pages:
                 if free:
                     shelf.queue(head, free.bit_length() - 1)
                 head += free or zone.used.get(head, 0)
-        self._tries_by_mask: dict[int, list[tuple[Zone, Shelf, int]]] = {}
+        self._tries_by_mask: dict[int, Tries] = {}
 
     @property
     def free_pages(self) -> int:
@@ -106,18 +109,24 @@ class Pages:
         Needs    zone_is_legal(gfp)
         Source   mm/page_alloc.c: __alloc_pages, get_page_from_freelist
         """
-        if not 0 <= order <= MAX_ORDER:
-            return None
-        pages = 1 << order
-        tries = self._tries_by_mask.get(gfp & DECIDING)
-        if tries is None:
-            tries = self._tries_by_mask[gfp & DECIDING] = self._tries(gfp)
-        for zone, shelf, floor in tries:
-            if zone.nfree - pages >= floor:
-                head = shelf.take(order, floor)
-                if head is not None:
-                    return head
-        return None
+        pfn = self.alloc_at_first(order, gfp)
+        return self.alloc_at_last(order, gfp) if pfn is None else pfn
+
+    def alloc_at_first(self, order: int, gfp: int) -> int | None:
+        """Do as `alloc`, above the low mark.
+
+        Source   mm/page_alloc.c: __alloc_pages
+        """
+        tries = self._tries_by_mask.get(gfp & DECIDING) or self._learn(gfp)
+        return _take_from(tries[0], order)
+
+    def alloc_at_last(self, order: int, gfp: int) -> int | None:
+        """Do as `alloc`, down to the floor of the mask.
+
+        Source   mm/page_alloc.c: __alloc_pages_slowpath
+        """
+        tries = self._tries_by_mask.get(gfp & DECIDING) or self._learn(gfp)
+        return _take_from(tries[1], order)
 
     def free(self, pfn: int, order: int) -> None:
         """Take back the block that begins at page `pfn`.
@@ -128,14 +137,29 @@ class Pages:
         """
         if not 0 <= order <= MAX_ORDER:
             raise Refused("CALLER-ORDER")
+        self._shelf_of(pfn).put(pfn, 1 << order)
+
+    def divide(self, pfn: int, order: int) -> None:
+        """Make single pages, each to be freed by itself, of the block in use that begins at page `pfn`.
+
+        Clause   CALLER-FREE, CALLER-ORDER
+        Needs    a block given by `alloc` with the same order, not freed since
+        Source   mm/page_alloc.c: split_page
+        """
+        zone = self._shelf_of(pfn).zone
+        for larger in range(order, 0, -1):
+            for head in range(pfn, pfn + (1 << order), 1 << larger):
+                zone.divide(head, 1 << larger)
+
+    def _shelf_of(self, pfn: int) -> Shelf:
+        """Return the shelf of the zone that has the page."""
         for shelf in self._shelves:
             if shelf.zone.start <= pfn < shelf.zone.end:
-                shelf.put(pfn, 1 << order)
-                return
+                return shelf
         raise Refused("CALLER-FREE")
 
-    def _tries(self, gfp: int) -> list[tuple[Zone, Shelf, int]]:
-        """Return where to look in turn, and what to leave: all zones at the low mark, then at the floor.
+    def _learn(self, gfp: int) -> Tries:
+        """Note where to look under a mask, and what to leave: all zones at the low mark; all at the floor.
 
         Source   mm/page_alloc.c: __alloc_pages (first try), __alloc_pages_slowpath
         """
@@ -144,7 +168,21 @@ class Pages:
         marks = [(shelf, shelf.zone.marks, shelf.zone.marks.reserve[highest]) for shelf in usable]
         first = [(shelf.zone, shelf, mark.low + reserve) for shelf, mark, reserve in marks]
         last = [(shelf.zone, shelf, to_leave(mark.min, reserve, gfp)) for shelf, mark, reserve in marks]
-        return first + last
+        self._tries_by_mask[gfp & DECIDING] = (first, last)
+        return first, last
+
+
+def _take_from(tries: list[tuple[Zone, Shelf, int]], order: int) -> int | None:
+    """Return the head of a block from the first zone that has one and may give it, or None."""
+    if not 0 <= order <= MAX_ORDER:
+        return None
+    pages = 1 << order
+    for zone, shelf, floor in tries:
+        if zone.nfree - pages >= floor:
+            head = shelf.take(order, floor)
+            if head is not None:
+                return head
+    return None
 
 
 def machine(size: int) -> Pages:

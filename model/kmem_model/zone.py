@@ -113,6 +113,20 @@ class Zone(ZoneState):
         self.free.put(head, pages)
         self.nfree = self.nfree + pages
 
+    def divide(self, head: int, pages: int) -> None:
+        """Make two halves of a block in use, each to be given back by itself.
+
+        Clause   CALLER-FREE, CALLER-ORDER, PAGE-HEAD
+        Needs    a block of `pages` in use at `head`, more than one page
+        Source   mm/page_alloc.c: split_page
+        """
+        require(self.used.get(head, 0) > 0, "CALLER-FREE")
+        require(self.used.get(head, 0) == pages, "CALLER-ORDER")
+        require(pages > 1, "PAGE-HEAD")
+        half = pages // 2
+        self.used.put(head, half)
+        self.used.put(head + half, half)
+
     def mergeable(self, head: int, pages: int) -> bool:
         """Say whether the free block of `pages` at `head` has a free buddy to merge with.
 
