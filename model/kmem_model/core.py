@@ -107,21 +107,33 @@ class Core:
     def fail_nth(self, n: int) -> None:
         self.frames.fail_nth = n
 
+    def arm(self, n: int) -> None:
+        """Let the n-th page allocation from now fail; 0 for none."""
+        self.frames.fail_nth = n
+
     def take_block(self, family: Family, order: int, gfp: int) -> int:
         """Return the address of a block of pages for a caller, zeroed if the mask says so; or NULL."""
         address = self.frames.take(order, gfp)
         if address != NULL:
-            self.blocks.accept(address, PAGE_SIZE << order, Block(family, order))
-            self.freed.discard(address)
+            self.hold(address, PAGE_SIZE << order, Block(family, order))
             if has(gfp, ZERO):
                 self.memory.zero(address, PAGE_SIZE << order)
         return address
 
     def give_block(self, address: int, order: int) -> None:
         """Take a block of pages back from a caller."""
-        self.blocks.release(address)
+        self.let_go(address)
         self.frames.give(address, order)
-        self.freed.add(address)
+
+    def hold(self, start: int, length: int, block: Block) -> None:
+        """Enter pages that a caller gets from now on."""
+        self.blocks.accept(start, length, block)
+        self.freed.discard(start)
+
+    def let_go(self, start: int) -> None:
+        """Strike out the pages at `start`, which a caller gave back."""
+        self.blocks.release(start)
+        self.freed.add(start)
 
     def block_at(self, address: int) -> Block:
         """Return the block in a caller's hands that begins at `address`, or NO_BLOCK."""

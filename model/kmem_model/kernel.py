@@ -4,52 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kmem_model.core import Core, is_legal
 from kmem_model.kmalloc import KmallocCalls
-from kmem_spec.gfp import HIGHMEM, ZERO
-from kmem_spec.table import require
-from kmem_spec.units import MAX_ORDER, NULL
+from kmem_model.pages import PageCalls
 
-
-class PageCalls(Core):
-    """__get_free_pages get_zeroed_page free_pages.
-
-    Units    order in log2 pages, addresses as numbers
-    Errors   Refused under a CALLER clause for the caller's mistakes; then nothing has changed
-    """
-
-    def get_free_pages(self, gfp: int, order: int) -> int:
-        """Return the address of 2**order pages, or 0.
-
-        Clause   CALLER-GFP
-        Gives    0 above the largest order
-        Source   mm/page_alloc.c: __get_free_pages
-        """
-        require(is_legal(gfp), "CALLER-GFP")
-        if order > MAX_ORDER:
-            return NULL
-        return self.take_block("page", order, gfp & ~HIGHMEM)
-
-    def get_zeroed_page(self, gfp: int) -> int:
-        """Return the address of a page of zeroes, or 0.
-
-        Source   mm/page_alloc.c: get_zeroed_page
-        """
-        return self.get_free_pages(gfp | ZERO, 0)
-
-    def free_pages(self, address: int, order: int) -> None:
-        """Free a block of pages; nothing to do for address 0.
-
-        Clause   CALLER-FREE, CALLER-DOUBLE-FREE, CALLER-FAMILY, CALLER-ORDER
-        Source   mm/page_alloc.c: free_pages
-        """
-        if address == NULL:
-            return
-        block = self.block_at(address)
-        if block.family != "page":
-            self.refuse(address, freeing=True)
-        require(order == block.order, "CALLER-ORDER")
-        self.give_block(address, order)
+Result = int | list[int] | None  # a list of addresses from calls that fill an array
 
 
 class Kernel(KmallocCalls, PageCalls):
@@ -62,7 +20,7 @@ class Kernel(KmallocCalls, PageCalls):
     def __init__(self, memory_bytes: int = 4 << 30) -> None:
         """Start a machine with `memory_bytes` of memory, nothing allocated."""
         super().__init__(memory_bytes)
-        self.api: dict[str, Callable[..., int | None]] = {
+        self.api: dict[str, Callable[..., Result]] = {
             "kmalloc": self.kmalloc,
             "kzalloc": self.kzalloc,
             "kmalloc_array": self.kmalloc_array,
@@ -73,11 +31,23 @@ class Kernel(KmallocCalls, PageCalls):
             "__get_free_pages": self.get_free_pages,
             "get_zeroed_page": self.get_zeroed_page,
             "free_pages": self.free_pages,
+            "alloc_pages": self.alloc_pages,
+            "__free_pages": self.free_pages_of,
+            "alloc_pages_bulk": self.alloc_pages_bulk,
+            "split_page": self.split_page,
+            "alloc_pages_exact": self.alloc_pages_exact,
+            "free_pages_exact": self.free_pages_exact,
+            "get_order": self.get_order,
+            "fail_nth": self.arm,
+            "preempt_disable": self.preempt_disable,
+            "preempt_enable": self.preempt_enable,
         }
 
-    def call(self, api: str, args: tuple[int, ...]) -> int:
-        """Make the call of that kernel name; calls that return nothing give 0.
+    def call(self, api: str, args: tuple[object, ...]) -> int:
+        """Make the call of that kernel name; calls that return nothing give 0, arrays how many there are.
 
         Errors   KeyError for a name that is not in `api`
         """
-        return self.api[api](*args) or 0
+        self.slept = False
+        result = self.api[api](*args)
+        return len(result) if isinstance(result, list) else result or 0
