@@ -39,10 +39,8 @@ class Frames:
         """
         if order > MAX_ORDER:
             return NULL
-        if self.fail_nth > 0:
-            self.fail_nth -= 1
-            if self.fail_nth == 0:
-                return NULL
+        if self.fail_nth > 0 and self.fails():
+            return NULL
         pfn = self.pages.alloc_at_first(order, gfp)
         if pfn is None:
             if gfp & DIRECT_RECLAIM:
@@ -51,6 +49,13 @@ class Frames:
         if pfn is None and self.reclaim():
             pfn = self.pages.alloc(order, gfp)
         return NULL if pfn is None else address_of(pfn)
+
+    def fails(self) -> bool:
+        """Count a request, and say whether it is the one that was to fail."""
+        if self.fail_nth > 0:
+            self.fail_nth -= 1
+            return self.fail_nth == 0
+        return False
 
     def give(self, address: int, order: int) -> None:
         """Give a block back.

@@ -1,7 +1,8 @@
-"""One slab cache: the four guarded steps by which its slabs and objects change.
+"""One slab cache: the guarded steps by which its slabs and objects change; six with a constructor, else four.
 
 Which slab, which slot and when to give a slab back is not decided here, see `caches`: a step takes any
-choice that keeps the rules of `kmem_spec.cache`, and refuses the others before it changes anything.
+choice that keeps the rules of `kmem_spec.cache` and `kmem_spec.construct`, and refuses the others before
+it changes anything.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kmem_spec.cache import NO_SLAB
+from kmem_spec.construct import NOBODY
 from kmem_spec.table import DictTable, Table, require
 from kmem_spec.units import NULL, PAGE_SIZE
 
@@ -95,3 +97,69 @@ class Cache:
         for page in range(1 << self.order):
             self.owners.drop(first + page)
         self.slabs.drop(base)
+
+
+@dataclass(slots=True)
+class BuiltCache(Cache):
+    """A cache with a constructor: of a slab that was made, every slot is constructed before one is used.
+
+    `constructed` is shared by all caches; the tables are as in `kmem_spec.construct.Construction`.
+    """
+
+    number: int = NOBODY
+    constructed: Table[int] = field(default_factory=DictTable)
+    built: Table[int] = field(default_factory=DictTable)
+
+    def grow(self, base: int) -> None:
+        """Do as Cache.grow; no slot of the new slab is constructed yet."""
+        Cache.grow(self, base)  # super() does not find its class where that has slots
+        self.built.put(base, 0)
+
+    def alloc(self, base: int, index: int) -> int:
+        """Do as Cache.alloc.
+
+        Clause   CACHE-CONSTRUCTED
+        Needs    every slot of the slab is constructed
+        """
+        require(self.built.get(base, 0) == self.objects, "CACHE-CONSTRUCTED")
+        return Cache.alloc(self, base, index)
+
+    def shrink(self, base: int) -> None:
+        """Do as Cache.shrink.
+
+        Clause   CACHE-DESTRUCTED
+        Needs    no slot of the slab is constructed
+        """
+        require(self.built.get(base, NO_SLAB) == 0, "CACHE-DESTRUCTED")
+        Cache.shrink(self, base)
+        self.built.drop(base)
+
+    def construct(self, base: int) -> int:
+        """Note that the next slot of the slab at `base` is constructed, and return its address.
+
+        Clause   SLAB-INSIDE, CACHE-CONSTRUCTED
+        Needs    the slab is the cache's and has such a slot, which is constructed by nobody
+        Source   mm/slub.c: setup_object
+        """
+        index = self.built.get(base, 0)
+        require((self.slabs.get(base, NO_SLAB) >= 0) & (index >= 0) & (index < self.objects), "SLAB-INSIDE")
+        address = base + index * self.slot
+        require(self.constructed.get(address, NOBODY) == NOBODY, "CACHE-CONSTRUCTED")
+        self.constructed.put(address, self.number)
+        self.built.put(base, index + 1)
+        return address
+
+    def destruct(self, base: int) -> int:
+        """Note that the last constructed slot of the slab at `base` is so no more, and return its address.
+
+        Clause   SLAB-EMPTY, CACHE-DESTRUCTED
+        Needs    the slab is the cache's, none of its objects is live; the slot was constructed by the cache
+        Source   mm/slab.c of 2.6.12: slab_destroy
+        """
+        require(self.slabs.get(base, NO_SLAB) == 0, "SLAB-EMPTY")
+        index = self.built.get(base, 0) - 1
+        address = base + index * self.slot
+        require((index >= 0) & (self.constructed.get(address, NOBODY) == self.number), "CACHE-DESTRUCTED")
+        self.constructed.drop(address)
+        self.built.put(base, index)
+        return address
