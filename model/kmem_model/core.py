@@ -40,6 +40,7 @@ class Core:
 
     blocks    blocks of pages and areas in callers' hands; slabs are not among them
     freed     addresses that were given and freed, and not given again since
+    lent      family of each object that is not its memory's: kv, pool; None for one in a pool's reserve
     atomic    how many preempt_disable have not been undone: in atomic context if it is not 0
     """
 
@@ -51,6 +52,7 @@ class Core:
         self.frames.reclaim = self.caches.shrink
         self.blocks: Ledger[Block] = Ledger(IndexedSpans(), DictTable())
         self.freed: set[int] = set()
+        self.lent: dict[int, Family | None] = {}
         self.atomic = 0
 
     def preempt_disable(self) -> None:
@@ -139,11 +141,26 @@ class Core:
         """Return the block in a caller's hands that begins at `address`, or NO_BLOCK."""
         return self.blocks.records.get(address, NO_BLOCK)
 
+    def family_at(self, address: int) -> Family | None:
+        """Return the family of the live allocation that begins at `address`, None for none."""
+        if address in self.lent:
+            return self.lent[address]
+        found = self.caches.find(address)
+        return self.block_at(address).family if found is None else found[0].family
+
+    def room_at(self, address: int) -> int:
+        """Return the usable bytes of the live allocation that begins at `address`, 0 for none.
+
+        Units    bytes
+        """
+        found = self.caches.find(address)
+        return self.blocks.spans.get(address, 0) if found is None else found[0].cache.slot
+
     def refuse(self, address: int, *, freeing: bool) -> NoReturn:
         """Refuse a pointer that is not the start of anything live of the family it was passed to.
 
         Clause   CALLER-FAMILY, CALLER-DOUBLE-FREE, CALLER-FREE
         """
-        if self.caches.find(address) is not None or self.block_at(address) is not NO_BLOCK:
+        if self.family_at(address) is not None:
             raise Refused("CALLER-FAMILY")
         raise Refused("CALLER-DOUBLE-FREE" if freeing and address in self.freed else "CALLER-FREE")
