@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kmem_oracle.script import Op
+from kmem_oracle.script import ID_PLACES, Op, items_of
 from kmem_spec.apis import APIS
 
 LONGEST_PATTERN: Final = 8  # calls of a round whose objects differ from round to round
@@ -93,16 +93,37 @@ def _rounds(ops: Sequence[Op], start: int, length: int, end: int) -> int:
 
 
 def ids_of(op: Op) -> list[int]:
-    """Return the ids in a call: the one it makes, then its pointers."""
+    """Return the ids in a call: the one it makes, then those it takes; of an array the first."""
+    return [op.out, *(op.args[at] for at in ID_PLACES[op.api])]
+
+
+def made_by(op: Op) -> range:
+    """Return the ids of the objects that a call makes."""
+    if op.out <= 0:
+        return range(0)
+    return range(op.out, op.out + max(1, items_of(APIS[op.api], op.args)))
+
+
+def taken_by(op: Op) -> list[range]:
+    """Return the ids that a call takes, one range for each argument that is one or a vector."""
     kinds = APIS[op.api].parameters
-    return [op.out] + [arg for arg, kind in zip(op.args, kinds, strict=True) if kind == "pointer"]
+    return [
+        range(op.args[at], op.args[at] + (items_of(APIS[op.api], op.args) if kinds[at] == "vector" else 1))
+        for at in ID_PLACES[op.api]
+        if op.args[at] > 0
+    ]
+
+
+def reach_of(op: Op) -> list[range]:
+    """Return all ids in a call: those it makes, then those it takes."""
+    return [made_by(op), *taken_by(op)]
 
 
 def _shape(op: Op) -> tuple[object, ...]:
-    """Return what of a call is no id of an object."""
-    kinds = APIS[op.api].parameters
+    """Return what of a call is no id."""
+    places = ID_PLACES[op.api]
     return (
         op.api,
         op.out > 0,
-        *(min(arg, 1) if kind == "pointer" else arg for arg, kind in zip(op.args, kinds, strict=True)),
+        *(min(arg, 1) if at in places else arg for at, arg in enumerate(op.args)),
     )

@@ -12,53 +12,44 @@ the whole language.
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from kmem_oracle.expression import ScriptError, evaluate
-from kmem_spec.apis import APIS, Api
+from kmem_oracle.names import Key, Names
+from kmem_oracle.syntax import FLAGS, HANDLES, ID_KINDS, PROTECTIONS, Argument, Block, Line, blocks_of
+from kmem_spec.apis import APIS, Api, Parameter, argument
 from kmem_spec.gfp import NAMES_6_1
 from kmem_spec.units import SIZE_MAX
 
 ID_NULL: Final = 0
 ID_ZERO_SIZE: Final = -1
 SPECIAL: Final = {"NULL": ID_NULL, "ZERO_SIZE_PTR": ID_ZERO_SIZE}
+RESERVED: Final = frozenset({*SPECIAL, "ctor", "dtor", "mempool_alloc_kmalloc", "mempool_free_kmalloc"})
 MOST_CALLS: Final = 10_000_000
-MOST_SHOWN: Final = 60  # characters of a script in a message
-_TEXT: Final = r"(?:(?!//)[^{};\n#])"
-_TOKEN: Final = re.compile(rf"(?:#|//)[^\n]*|\n|[^\S\n]+|;|\}}|repeat\b{_TEXT}*\{{|\{{|{_TEXT}+")
-Ids = dict[tuple[str, int | None], int]
+MOST_ITEMS: Final = 65_536  # objects that one call makes or takes
+_UINT: Final = 0xFFFFFFFF
+_INT: Final = 0x7FFFFFFF
+_HIGHEST: Final[dict[Parameter, int]] = {
+    "gfp": _UINT,
+    "order": _UINT,
+    "flags": _UINT,
+    "number": _INT,
+}
+ID_PLACES: Final = {
+    api.name: tuple(at for at, kind in enumerate(api.parameters) if kind in ID_KINDS) for api in APIS.values()
+}
 
 
 class Op(NamedTuple):
-    """One call of a script: `out` is the id of the object it makes (0 for none), pointers are ids."""
+    """One call of a script: `out` is the id of the object it makes (0 for none), pointers are ids.
+
+    A call that makes several gives them the ids from `out` on; a vector is the id of its first object.
+    """
 
     api: str
     out: int
     args: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A call before its repeats are unrolled."""
-
-    api: Api
-    args: list[ast.expr]
-    target: ast.expr | None
-    line: int
-    column: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """A list of calls and blocks, to be run as often as `count` says."""
-
-    count: ast.expr
-    line: int
-    column: int
-    body: list[_Line | _Block] = field(default_factory=list)
 
 
 def parse(text: str, names: Mapping[str, int] = NAMES_6_1) -> list[Op]:
@@ -66,116 +57,133 @@ def parse(text: str, names: Mapping[str, int] = NAMES_6_1) -> list[Op]:
 
     Errors   ScriptError with line and column
     """
-    ids: Ids = {}
     ops: list[Op] = []
     try:
-        for count, op in enumerate(_unroll(_blocks(text), {**names}, ids)):
+        unrolled = _Unroll({**names, **FLAGS, **PROTECTIONS})
+        for count, op in enumerate(unrolled.block(blocks_of(text))):
             if count > MOST_CALLS:
                 raise ScriptError(1, 1, f"more than {MOST_CALLS:,} calls once its repeats are unrolled")
             if op is not None:
                 ops.append(op)
     except RecursionError as error:
         raise ScriptError(1, 1, "nested too deeply") from error
-    return ops
+    numbers = unrolled.ids.numbers()
+    return ops if numbers is None else [_renumbered(op, numbers) for op in ops]
 
 
-def _blocks(text: str) -> _Block:
-    """Return the structure of a script."""
-    stack = [_Block(ast.Constant(1), 1, 1)]
-    line = column = 1
-    for match in _TOKEN.finditer(text):
-        token = match.group()
-        if token == "{":
-            raise ScriptError(line, column, "a { belongs after `repeat N`")
-        if token == "}":
-            if len(stack) == 1:
-                raise ScriptError(line, column, "a } without its {")
-            stack.pop()
-        elif token.startswith("repeat") and token.endswith("{"):
-            count = token[6:-1].lstrip()
-            at = column + len(token) - 1 - len(count)
-            block = _Block(_expression(count.rstrip(), line, at), line, column)
-            stack[-1].body.append(block)
-            stack.append(block)
-        elif token.strip() and token[0] not in "#;" and not token.startswith("//"):
-            stack[-1].body.append(_call(token.strip(), line, column))
-        line, column = (line + 1, 1) if token == "\n" else (line, column + len(token))
-    if len(stack) > 1:
-        raise ScriptError(stack[-1].line, stack[-1].column, "this repeat is never closed")
-    return stack[0]
+def _renumbered(op: Op, numbers: list[int]) -> Op:
+    """Return a call with its final ids."""
+    places = ID_PLACES[op.api]
+    args = tuple(numbers[value] if at in places and value > 0 else value for at, value in enumerate(op.args))
+    return Op(op.api, numbers[op.out], args)
 
 
-def _expression(text: str, line: int, column: int) -> ast.expr:
-    """Parse one expression."""
-    try:
-        return ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last from deep nesting
-        shown = text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"
-        raise ScriptError(line, column, f"cannot read {shown!r}") from error
+class _Unroll:
+    """Work out the calls of a script one by one; `ids` are provisional until the last one is known."""
 
+    def __init__(self, names: dict[str, int]) -> None:
+        self.ids = Names()
+        self._names = names
 
-def _call(text: str, line: int, column: int) -> _Line:
-    """Parse `api(args)` or `name = api(args)`."""
-    target, equals, rest = text.partition("=")
-    if not equals:
-        target, rest = "", text
-    tree = _expression(rest.strip(), line, column)
-    if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name) or tree.keywords:
-        raise ScriptError(line, column, f"{text!r} is no call: write `a = kmalloc(64, GFP_KERNEL)`")
-    api = APIS.get(tree.func.id)
-    if api is None:
-        raise ScriptError(line, column, f"unknown call {tree.func.id}: known are {', '.join(APIS)}")
-    if len(tree.args) != len(api.parameters):
-        raise ScriptError(line, column, f"{api.name} takes ({', '.join(api.parameters)})")
-    makes = api.role in {"allocate", "resize"}
-    if makes != bool(equals):
-        wanted = "returns an object: name it, as in `a = …`" if makes else "returns no object"
-        raise ScriptError(line, column, f"{api.name} {wanted}")
-    where = _expression(target.strip(), line, column) if equals else None
-    return _Line(api, tree.args, where, line, column)
+    def block(self, block: Block) -> Iterator[Op | None]:
+        """Yield the calls of a block, as often as it says; None for each of its rounds."""
+        count = evaluate(block.count, self._names, block.line, block.column)
+        if not 0 <= count <= MOST_CALLS:
+            raise ScriptError(block.line, block.column, f"cannot repeat {count} times")
+        outer = self._names.get("i")
+        for index in range(count):
+            self._names["i"] = index
+            yield None
+            for item in block.body:
+                if isinstance(item, Block):
+                    yield from self.block(item)
+                    self._names["i"] = index
+                else:
+                    yield self._op(item)
+        if outer is not None:
+            self._names["i"] = outer
 
+    def _op(self, line: Line) -> Op:
+        """Return one call with its arguments worked out."""
+        api = line.api
+        args = [0] * len(api.parameters)
+        for arg in line.args:
+            if arg.parameter not in ID_KINDS and arg.parameter != "array":
+                args[api.parameters.index(arg.parameter)] = self._number(arg.parameter, arg.tree, line)
+        items = items_of(api, tuple(args))
+        if items > MOST_ITEMS:
+            raise line.error(f"{api.name} of {items:,} objects: at most {MOST_ITEMS:,} go into an array")
+        out = 0
+        for arg in line.args:
+            if arg.parameter == "array":
+                out = self._array(arg, items, line)
+            elif arg.parameter == "vector":
+                args[api.parameters.index("vector")] = self._array(arg, items, line)
+            elif arg.parameter in ID_KINDS:
+                args[api.parameters.index(arg.parameter)] = self._pointer(arg, line)
+                if arg.offset is not None:
+                    args[api.parameters.index("offset")] = self._number("offset", arg.offset, line)
+        if line.target is not None:
+            out = self._target(line.target, items, line)
+        return Op(api.name, out, tuple(args))
 
-def _unroll(block: _Block, names: dict[str, int], ids: Ids) -> Iterator[Op | None]:
-    """Yield the calls of a block, as often as it says, with `i` the number of the round; None for a round."""
-    count = evaluate(block.count, names, block.line, block.column)
-    if not 0 <= count <= MOST_CALLS:
-        raise ScriptError(block.line, block.column, f"cannot repeat {count} times")
-    for index in range(count):
-        names = {**names, "i": index}
-        yield None
-        for item in block.body:
-            if isinstance(item, _Block):
-                yield from _unroll(item, names, ids)
-            else:
-                yield _op(item, names, ids)
-
-
-def _op(line: _Line, names: dict[str, int], ids: Ids) -> Op:
-    """Return one call with its arguments worked out."""
-    args = []
-    for parameter, tree in zip(line.api.parameters, line.args, strict=True):
-        if parameter == "pointer":
-            args.append(_id(tree, names, ids, line))
-            continue
-        value = evaluate(tree, names, line.line, line.column)
-        highest = {"gfp": 0xFFFFFFFF, "order": 0xFFFFFFFF}.get(parameter, SIZE_MAX)
+    def _number(self, parameter: Parameter, tree: ast.expr, line: Line) -> int:
+        """Return the value of an argument that is a number."""
+        value = evaluate(tree, self._names, line.line, line.column)
+        highest = _HIGHEST.get(parameter, SIZE_MAX)
+        if line.api.name == "kmem_cache_create" and parameter in {"size", "align"}:
+            highest = _UINT  # unsigned int there, size_t in the 2.6 form
         if not 0 <= value <= highest:
-            raise ScriptError(line.line, line.column, f"{parameter} {value} is not from 0 to {highest}")
-        args.append(value)
-    out = 0 if line.target is None else _id(line.target, names, ids, line)
-    if line.target is not None and out <= 0:
-        raise ScriptError(line.line, line.column, "NULL and ZERO_SIZE_PTR are no names for an object")
-    return Op(line.api.name, out, tuple(args))
+            raise line.error(f"{parameter} {value} is not from 0 to {highest}")
+        return value
+
+    def _key(self, tree: ast.expr, what: str, line: Line) -> Key:
+        """Return the name and index of an object: `a` or `a[i]`."""
+        index, base = None, tree
+        if isinstance(tree, ast.Subscript):
+            index = evaluate(tree.slice, self._names, line.line, line.column)
+            base = tree.value
+        if not isinstance(base, ast.Name) or base.id in self._names or base.id in RESERVED:
+            raise line.error(f"{ast.unparse(base)} is no name for {what}")
+        return base.id, index
+
+    def _pointer(self, arg: Argument, line: Line) -> int:
+        """Return the provisional id of what an argument names."""
+        kind = arg.parameter if arg.parameter in HANDLES else "object"
+        what = f"a {kind}" if kind in HANDLES else "an object"
+        if isinstance(arg.tree, ast.Name) and arg.tree.id in SPECIAL:
+            if kind in HANDLES and arg.tree.id != "NULL":
+                raise line.error(f"{arg.tree.id} is no name for {what}")
+            return SPECIAL[arg.tree.id]
+        return self.ids.one(self._key(arg.tree, what, line), kind, line)
+
+    def _array(self, arg: Argument, items: int, line: Line) -> int:
+        """Return the provisional id of the first object of an array: `p` or `p + 4`."""
+        tree = arg.tree
+        if isinstance(tree, ast.Name) and tree.id == "NULL" and arg.parameter == "vector" and not items:
+            return ID_NULL
+        name, index = self._key(tree, "an array", line)
+        if index is not None:
+            raise line.error(f"{name}[{index}] is one object: the array from there on is {name} + {index}")
+        assert arg.offset is not None
+        start = evaluate(arg.offset, self._names, line.line, line.column)
+        use = self.ids.fill if arg.parameter == "array" else self.ids.take
+        return use(name, start, items, line)
+
+    def _target(self, tree: ast.expr, items: int, line: Line) -> int:
+        """Return the provisional id of what a call makes."""
+        if isinstance(tree, ast.Name) and tree.id in SPECIAL:
+            raise line.error("NULL and ZERO_SIZE_PTR are no names for an object")
+        key = self._key(tree, "an object", line)
+        if line.api.role == "split":
+            return self.ids.fill(key[0], key[1] or 0, items, line)
+        return self.ids.make(key, line)
 
 
-def _id(tree: ast.expr, names: dict[str, int], ids: Ids, line: _Line) -> int:
-    """Return the id of a pointer: `a`, `a[i]`, NULL or ZERO_SIZE_PTR."""
-    index = None
-    if isinstance(tree, ast.Subscript):
-        index = evaluate(tree.slice, names, line.line, line.column)
-        tree = tree.value
-    if not isinstance(tree, ast.Name) or tree.id in names:
-        raise ScriptError(line.line, line.column, f"{ast.unparse(tree)} is no name for an object")
-    if tree.id in SPECIAL:
-        return SPECIAL[tree.id]
-    return ids.setdefault((tree.id, index), len(ids) + 1)
+def items_of(api: Api, args: tuple[int, ...]) -> int:
+    """Return how many objects a call takes or makes through an array; 0 if it has none."""
+    if api.role == "split":
+        order = argument(api, args, "order")
+        return 1 << order if order < 64 else SIZE_MAX
+    many = "vector" in api.parameters or "array" in api.parameters
+    return argument(api, args, "count") if many else 0

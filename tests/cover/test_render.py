@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kmem_oracle.render import LETTERS, lines_of
+from kmem_oracle.labels import LETTERS
+from kmem_oracle.render import lines_of
 from kmem_oracle.rounds import FEWEST_ROUNDS, LONGEST_PATTERN, Round, parts_of
 from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op, parse
 from kmem_spec.gfp import GFP_ATOMIC, GFP_KERNEL, NAMES, ZERO

@@ -1,0 +1,187 @@
+"""The structure of a script: calls and repeats as they are written, nothing worked out yet."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Final
+
+from kmem_oracle.expression import ScriptError
+from kmem_spec.apis import APIS, Api, Parameter
+from kmem_spec.slab_flags import NAMES as SLAB_FLAGS
+
+FLAGS: Final = SLAB_FLAGS | {"VM_MAP": 4}
+PROTECTIONS: Final = {"PAGE_KERNEL": 0}
+WORDS: Final[dict[Parameter, dict[str, int]]] = {
+    "ctor": {"ctor": 1, "NULL": 0},
+    "dtor": {"dtor": 1, "NULL": 0},
+    "alloc_fn": {"mempool_alloc_kmalloc": 1},
+    "free_fn": {"mempool_free_kmalloc": 1},
+}
+HANDLES: Final = frozenset({"cache", "pool"})
+ID_KINDS: Final = frozenset({"pointer", "source", "vector", "cache", "pool"})
+CALLABLE: Final = {name: api for name, api in APIS.items() if api.role != "item"}  # an item is no call
+MOST_SHOWN: Final = 60  # characters of a script in a message
+_STRING: Final = r'"(?:\\.|[^"\\\n])*+"?'
+_TEXT: Final = rf'(?:{_STRING}|(?!//)[^{{}};\n#"])'
+_TOKEN: Final = re.compile(rf"(?:#|//)[^\n]*|\n|[^\S\n]+|;|\}}|repeat\b{_TEXT}*+\{{|\{{|{_TEXT}++")
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument as written; `offset` is what is added to a pointer or an array."""
+
+    parameter: Parameter
+    tree: ast.expr
+    offset: ast.expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A call before its repeats are unrolled."""
+
+    api: Api
+    args: list[Argument]
+    target: ast.expr | None
+    line: int
+    column: int
+
+    def error(self, message: str) -> ScriptError:
+        """Return the error that says what is wrong with this call."""
+        return ScriptError(self.line, self.column, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A list of calls and blocks, to be run as often as `count` says."""
+
+    count: ast.expr
+    line: int
+    column: int
+    body: list[Line | Block] = field(default_factory=list)
+
+
+def blocks_of(text: str) -> Block:
+    """Return the structure of a script.
+
+    Errors   ScriptError
+    """
+    stack = [Block(ast.Constant(1), 1, 1)]
+    line = column = 1
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token == "{":
+            raise ScriptError(line, column, "a { belongs after `repeat N`")
+        if token == "}":
+            if len(stack) == 1:
+                raise ScriptError(line, column, "a } without its {")
+            stack.pop()
+        elif token.startswith("repeat") and token.endswith("{"):
+            count = token[6:-1].lstrip()
+            at = column + len(token) - 1 - len(count)
+            block = Block(_expression(count.rstrip(), line, at), line, column)
+            stack[-1].body.append(block)
+            stack.append(block)
+        elif token.strip() and token[0] not in "#;" and not token.startswith("//"):
+            stack[-1].body.append(_call(token.strip(), line, column))
+        line, column = (line + 1, 1) if token == "\n" else (line, column + len(token))
+    if len(stack) > 1:
+        raise ScriptError(stack[-1].line, stack[-1].column, "this repeat is never closed")
+    return stack[0]
+
+
+def _expression(text: str, line: int, column: int) -> ast.expr:
+    """Parse one expression."""
+    try:
+        return ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last from deep nesting
+        shown = text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"
+        raise ScriptError(line, column, f"cannot read {shown!r}") from error
+
+
+def _call(text: str, line: int, column: int) -> Line:
+    """Parse `api(args)` or `name = api(args)`."""
+    named = "=" in text.partition('"')[0]  # a string may hold one, too
+    target, rest = text.split("=", 1) if named else ("", text)
+    tree = _expression(rest.strip(), line, column)
+    if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name) or tree.keywords:
+        raise ScriptError(line, column, f"{text!r} is no call: write `a = kmalloc(64, GFP_KERNEL)`")
+    api = CALLABLE.get(tree.func.id)
+    if api is None:
+        close = get_close_matches(tree.func.id, CALLABLE, 1)
+        hint = f"did you mean {close[0]}?" if close else "spec/script.md lists those that there are"
+        raise ScriptError(line, column, f"unknown call {tree.func.id[:MOST_SHOWN]}: {hint}")
+    written = [kind for kind in api.parameters if kind != "offset"]  # written as `pointer + offset`
+    if len(tree.args) != len(written):
+        shown = ", ".join(api.parameters).replace("pointer, offset", "pointer + offset")
+        raise ScriptError(line, column, f"{api.name} takes ({shown})")
+    if api.makes != named:
+        raise ScriptError(line, column, f"{api.name} {_makes(api)}")
+    call = Line(api, [], _expression(target.strip(), line, column) if named else None, line, column)
+    call.args.extend(_argument(kind, arg, call) for kind, arg in zip(written, tree.args, strict=True))
+    return call
+
+
+def _makes(api: Api) -> str:
+    """Return what a script must know of the result of a call."""
+    if api.role == "bulk":
+        return "returns no object: it fills the array given last"
+    if api.role == "split":
+        return "makes an array of pages: name it, as in `p = …`"
+    if api.role == "create":
+        return f"returns a {api.family}: name it, as in `{api.family[0]} = …`"
+    return "returns an object: name it, as in `a = …`" if api.makes else "returns no object"
+
+
+def _argument(parameter: Parameter, tree: ast.expr, call: Line) -> Argument:
+    """Return an argument; words and strings become the numbers that a call holds for them."""
+    if parameter == "name":
+        return Argument(parameter, ast.Constant(_string(tree, call)))
+    if parameter in WORDS:
+        words = WORDS[parameter]
+        if not isinstance(tree, ast.Name) or tree.id not in words:
+            wanted = " or ".join(f"`{word}`" for word in words)
+            raise call.error(f"{parameter} is {wanted}, not {_shown(tree)}")
+        return Argument(parameter, ast.Constant(words[tree.id]))
+    if parameter in {"vector", "array"} or (parameter == "pointer" and "offset" in call.api.parameters):
+        return Argument(parameter, *_split_sum(tree))
+    if parameter not in ID_KINDS:
+        _check_flags(parameter, tree, call)
+    return Argument(parameter, tree)
+
+
+def _string(tree: ast.expr, call: Line) -> int:
+    """Return 1 for a string, 0 for NULL."""
+    if isinstance(tree, ast.Constant) and isinstance(tree.value, str):
+        return 1
+    if isinstance(tree, ast.Name) and tree.id == "NULL":
+        return 0
+    raise call.error(f"name is a string in double quotes, or NULL, not {_shown(tree)}")
+
+
+def _check_flags(parameter: Parameter, tree: ast.expr, call: Line) -> None:
+    """Refuse flags of one kind where those of another are due."""
+    due = {"flags": FLAGS, "prot": PROTECTIONS}.get(parameter, {})
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id not in due and node.id in FLAGS | PROTECTIONS:
+            raise call.error(f"{node.id} is no {parameter}")
+
+
+def _split_sum(tree: ast.expr) -> tuple[ast.expr, ast.expr]:
+    """Split `p + 4 - 1` into `p` and the rest."""
+    rest: list[tuple[ast.operator, ast.expr]] = []
+    while isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Add | ast.Sub):
+        rest.append((tree.op, tree.right))
+        tree = tree.left
+    offset: ast.expr = ast.Constant(0)
+    for op, term in reversed(rest):
+        offset = ast.BinOp(offset, op, term)
+    return tree, offset
+
+
+def _shown(tree: ast.expr) -> str:
+    """Return an expression as text, cut to what a message can hold."""
+    text = ast.unparse(tree)
+    return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"
