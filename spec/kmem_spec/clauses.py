@@ -12,6 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, ParamSpec
 
+from kmem_spec.apis import Api, Role
+from kmem_spec.calls import Family
+
 P = ParamSpec("P")
 Who = Literal["allocator", "caller"]
 Kind = Literal["outcome", "state", "history"]
@@ -24,9 +27,9 @@ class Clause:
     """One rule.
 
     `promises` names the promises, any of which puts the clause in force (a profile lists those that it
-    makes). `on` says which results an outcome's clause speaks of. `applies` is the premise, of what was
-    asked alone, and `holds` the rule; `witness` are arguments that satisfy both, `broken` some that
-    satisfy only the premise.
+    makes). `of` says which calls an outcome's clause speaks of, `on` which results. `applies` is the
+    premise, of what was asked alone, and `holds` the rule; `witness` are arguments that satisfy both,
+    `broken` some that satisfy only the premise.
     """
 
     id: str
@@ -34,6 +37,7 @@ class Clause:
     source: str
     who: Who = "allocator"
     kind: Kind = "outcome"
+    of: Callable[[Api], bool] = lambda _: True
     on: Results = "any"
     promises: frozenset[str] = frozenset({CONTRACT})
     applies: Callable[..., bool] = lambda *_: True
@@ -43,6 +47,21 @@ class Clause:
 
 
 CLAUSES: Final[dict[str, Clause]] = {}
+
+
+def calls(
+    *families: Family, roles: tuple[Role, ...] = (), names: tuple[str, ...] = ()
+) -> Callable[[Api], bool]:
+    """Return the test of a call for its family, role or name; what is not given does not matter."""
+
+    def test(api: Api) -> bool:
+        return (
+            (not families or api.family in families)
+            and (not roles or api.role in roles)
+            and (not names or api.name in names)
+        )
+
+    return test
 
 
 def register(clause: Clause) -> Clause:
@@ -62,6 +81,7 @@ def clause(
     broken: tuple[object, ...],
     applies: Callable[..., bool] = lambda *_: True,
     kind: Kind = "outcome",
+    of: Callable[[Api], bool] = lambda _: True,
     on: Results = "any",
     promises: tuple[str, ...] = (CONTRACT,),
 ) -> Callable[[Callable[P, bool]], Callable[P, bool]]:
@@ -74,6 +94,7 @@ def clause(
                 sentence=sentence,
                 source=source,
                 kind=kind,
+                of=of,
                 on=on,
                 promises=frozenset(promises),
                 applies=applies,
@@ -85,3 +106,24 @@ def clause(
         return holds
 
     return declare
+
+
+def history(
+    identifier: str,
+    sentence: str,
+    source: str,
+    *,
+    who: Who = "allocator",
+    promises: tuple[str, ...] = (CONTRACT,),
+) -> None:
+    """Declare a clause without a predicate: the judge finds it in the history itself."""
+    register(
+        Clause(
+            id=identifier,
+            sentence=sentence,
+            source=source,
+            who=who,
+            kind="history",
+            promises=frozenset(promises),
+        )
+    )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from kmem_spec import gfp
-from kmem_spec.apis import APIS
+from kmem_spec.apis import Role
 from kmem_spec.calls import Answer, Asked
-from kmem_spec.clauses import Clause, clause, register
+from kmem_spec.clauses import calls, clause, history
 from kmem_spec.extents import disjoint
 from kmem_spec.units import MAX_ERRNO, NULL, SIZE_MAX, ZERO_SIZE_PTR
 
@@ -28,6 +28,8 @@ SAMPLE = Asked(
 ZEROED = SAMPLE._replace(api="kzalloc", zero_to=64)
 FLAGGED = SAMPLE._replace(gfp=gfp.GFP_KERNEL | gfp.ZERO, zero_to=64)
 PLACE = 0x10000
+MAKING: tuple[Role, ...] = ("allocate", "copy", "resize", "map")
+NEW: tuple[Role, ...] = ("allocate", "copy")
 LAST = SIZE_MAX - MAX_ERRNO  # no object ends beyond
 
 
@@ -45,6 +47,7 @@ def zero_is_promised(asked: Asked) -> bool:
     "MEM-NULL",
     "A request that fails returns NULL, one that succeeds an address: never an error code or a small number.",
     source="Documentation/core-api/memory-allocation.rst; include/linux/err.h: MAX_ERRNO",
+    of=calls(roles=MAKING),
     applies=is_served,
     witness=(SAMPLE, Answer(NULL)),
     broken=(SAMPLE, Answer(SIZE_MAX - 11)),
@@ -60,6 +63,7 @@ def failure_is_null(asked: Asked, got: Answer) -> bool:
     "MEM-USABLE",
     "An object's usable size is at least the size asked for.",
     source="mm/slab_common.c: ksize; Documentation/core-api/memory-allocation.rst",
+    of=calls(roles=MAKING),
     on="object",
     applies=is_served,
     witness=(SAMPLE, Answer(PLACE, usable=64)),
@@ -75,7 +79,8 @@ def usable_holds_size(asked: Asked, got: Answer) -> bool:
     "Every byte asked for of memory from a zeroing call is zero.",
     source="include/linux/slab.h: kzalloc, kcalloc; mm/page_alloc.c: get_zeroed_page",
     on="object",
-    applies=lambda asked: APIS[asked.api].zeroes & zero_is_promised(asked),
+    of=lambda api: api.zeroes,
+    applies=zero_is_promised,
     witness=(ZEROED, Answer(PLACE, nonzero=64)),
     broken=(ZEROED, Answer(PLACE, nonzero=63)),
 )
@@ -89,7 +94,8 @@ def promised_zeroes_are_zero(asked: Asked, got: Answer) -> bool:
     "Under __GFP_ZERO every byte asked for is zero, with every base mask.",
     source="include/linux/gfp_types.h: __GFP_ZERO",
     on="object",
-    applies=lambda asked: (not APIS[asked.api].zeroes) & (asked.keep == 0) & zero_is_promised(asked),
+    of=lambda api: (api.role in NEW or api.role == "resize") and not api.zeroes,
+    applies=lambda asked: (asked.keep == 0) & zero_is_promised(asked),
     witness=(FLAGGED, Answer(PLACE)),
     broken=(FLAGGED, Answer(PLACE, nonzero=0)),
 )
@@ -115,27 +121,22 @@ def live_extents_are_apart(start: int, length: int, other: int, other_length: in
     "MEM-KEEP",
     "The contents of an allocation change only by its owner.",
     source="Documentation/core-api/memory-allocation.rst",
-    witness=(SAMPLE, Answer(0)),
-    broken=(SAMPLE, Answer(0, changed=8)),
+    of=calls(roles=("look",)),
+    witness=(SAMPLE._replace(api="check"), Answer(0)),
+    broken=(SAMPLE._replace(api="check"), Answer(0, changed=8)),
 )
 def contents_are_kept(_asked: Asked, got: Answer) -> bool:
     """Look for a byte that is not as its owner wrote it."""
     return got.changed < 0
 
 
-register(
-    Clause(
-        id="MEM-RETURNS",
-        sentence="A legal call returns, and every byte asked for can be read and written: no crash, no hang.",
-        source="Documentation/core-api/memory-allocation.rst",
-        kind="history",
-    )
+history(
+    "MEM-RETURNS",
+    "A legal call returns, and every byte asked for can be read and written: no crash, no hang.",
+    "Documentation/core-api/memory-allocation.rst",
 )
-register(
-    Clause(
-        id="MEM-LIVENESS",
-        sentence="What once ran from empty runs again after everything is freed, round after round.",
-        source="no line of documentation: what every caller relies on; waive it with --waive MEM-LIVENESS",
-        kind="history",
-    )
+history(
+    "MEM-LIVENESS",
+    "What once ran from empty runs again after everything is freed, round after round.",
+    "no line of documentation: what every caller relies on; waive it with --waive MEM-LIVENESS",
 )

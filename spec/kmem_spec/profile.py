@@ -15,7 +15,7 @@ from typing import Final
 from kmem_spec.clauses import CLAUSES, CONTRACT, Clause
 from kmem_spec.units import ADDRESS_BITS, MAX_ORDER, PAGE_SHIFT, PAGE_SIZE, is_power_of_two
 
-PROMISES: Final = frozenset({CONTRACT, "linux-6.1", "linux-6.12", "size-classes"})
+PROMISES: Final = frozenset({CONTRACT, "linux-2.6", "linux-6.1", "linux-6.12", "size-classes"})
 GFP: Final = ("6.1", "6.12")
 ORDERS: Final = ADDRESS_BITS - PAGE_SHIFT
 
@@ -38,6 +38,8 @@ class Profile:
                     pages that each processor keeps for itself may hold back larger ones
     dma_end         first address beyond ZONE_DMA, 0 where addresses tell nothing about zones
     dma32_end       likewise for ZONE_DMA32
+    vmalloc_max     bytes that no vmalloc serves more than: there is neither memory nor space for them
+    cache_line      bytes, what SLAB_HWCACHE_ALIGN aligns to
     """
 
     name: str = CONTRACT
@@ -50,6 +52,8 @@ class Profile:
     merge_order: int = MAX_ORDER
     dma_end: int = 0
     dma32_end: int = 0
+    vmalloc_max: int = 1 << 45
+    cache_line: int = 64
 
     def clauses(self) -> tuple[Clause, ...]:
         """Return the clauses in force."""
@@ -113,6 +117,8 @@ def _rules(profile: Profile) -> tuple[tuple[bool, str], ...]:
         (CONTRACT not in profile.promises, f"promises lack {CONTRACT!r}, which every profile makes"),
         (not is_power_of_two(profile.minimum_align), "minimum_align is no power of two"),
         (not is_power_of_two(profile.smallest_class), "smallest_class is no power of two"),
+        (not is_power_of_two(profile.cache_line), "cache_line is no power of two"),
+        (not 0 < profile.vmalloc_max < 1 << ADDRESS_BITS, "vmalloc_max is not from 1 to 2^64 - 1"),
         (
             not 0 < profile.kmalloc_max < 1 << ADDRESS_BITS,
             f"kmalloc_max is not from 1 to 2^{ADDRESS_BITS} - 1",

@@ -1,12 +1,13 @@
-"""SLAB: rules of kmalloc, krealloc, kfree and ksize."""
+"""SLAB: rules of kmalloc and what is built on it: kmalloc_array, krealloc, kmemdup, kfree, ksize."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from kmem_spec.calls import Answer, Asked
-from kmem_spec.clauses import Clause, clause, register
+from kmem_spec.clauses import calls, clause, history
 from kmem_spec.mem import (
+    MAKING,
     PLACE,
     SAMPLE,
     contents_are_kept,
@@ -20,6 +21,10 @@ CLASS_SIZES: Final = (8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8
 MAX_CACHE_SIZE: Final = CLASS_SIZES[-1]
 ARRAY: Final = SAMPLE._replace(api="kmalloc_array", size=1 << 66, natural=1, divisor=1)
 RESIZED: Final = SAMPLE._replace(api="krealloc", keep=32)
+COPIED: Final = SAMPLE._replace(api="kmemdup", keep=64)
+ROUNDED: Final = SAMPLE._replace(api="kmalloc_size_roundup", size=65, slot=0)
+KMALLOC: Final = calls("kmalloc", roles=MAKING)
+RESIZING: Final = calls("kmalloc", roles=("resize",))
 
 
 def size_class(size: int, smallest: int = 8) -> int:
@@ -35,21 +40,17 @@ def size_class(size: int, smallest: int = 8) -> int:
     return PAGE_SIZE << get_order(size)
 
 
-def is_kmalloc(asked: Asked) -> bool:
-    """Say whether the request is one of the kmalloc family."""
-    return asked.family == "kmalloc"
-
-
 def is_placed(asked: Asked) -> bool:
-    """Say whether a kmalloc request that can be met chooses a place; a resize that stays does not."""
-    return is_kmalloc(asked) & is_served(asked) & (asked.minimum > 1)
+    """Say whether a request that can be met chooses a place; a resize that stays does not."""
+    return is_served(asked) & (asked.minimum > 1)
 
 
 @clause(
     "SLAB-ZERO-SIZE",
     "A request for 0 bytes returns ZERO_SIZE_PTR.",
-    source="include/linux/slab.h: ZERO_SIZE_PTR",
-    applies=lambda asked: is_kmalloc(asked) & (asked.size == 0) & (asked.keep == 0),
+    source="include/linux/slab.h: ZERO_SIZE_PTR; mm/util.c: kvmalloc_node",
+    of=calls("kmalloc", "kv", roles=MAKING),
+    applies=lambda asked: (asked.size == 0) & (asked.keep == 0),
     witness=(SAMPLE._replace(size=0), Answer(ZERO_SIZE_PTR)),
     broken=(SAMPLE._replace(size=0), Answer(NULL)),
 )
@@ -62,7 +63,8 @@ def zero_size_gives_its_pointer(_asked: Asked, got: Answer) -> bool:
     "SLAB-MAX",
     "A request above KMALLOC_MAX_SIZE returns NULL.",
     source="include/linux/slab.h: KMALLOC_MAX_SIZE",
-    applies=lambda asked: is_kmalloc(asked) & (asked.limit < asked.size) & (asked.size <= SIZE_MAX),
+    of=KMALLOC,
+    applies=lambda asked: (asked.limit < asked.size) & (asked.size <= SIZE_MAX),
     witness=(SAMPLE._replace(size=(1 << 22) + 1), Answer(NULL)),
     broken=(SAMPLE._replace(size=(1 << 22) + 1), Answer(PLACE)),
 )
@@ -74,8 +76,9 @@ def above_maximum_gives_null(_asked: Asked, got: Answer) -> bool:
 @clause(
     "SLAB-ARRAY",
     "An array whose product does not fit size_t gives NULL, over all of 2^64 times 2^64.",
-    source="include/linux/slab.h: kmalloc_array, kcalloc",
-    applies=lambda asked: is_kmalloc(asked) & (asked.size > SIZE_MAX),
+    source="include/linux/slab.h: kmalloc_array, kcalloc, krealloc_array",
+    of=KMALLOC,
+    applies=lambda asked: asked.size > SIZE_MAX,
     witness=(ARRAY, Answer(NULL)),
     broken=(ARRAY, Answer(PLACE)),
 )
@@ -89,6 +92,7 @@ def overflow_gives_null(_asked: Asked, got: Answer) -> bool:
     "kmalloc memory is aligned to ARCH_KMALLOC_MINALIGN.",
     source="Documentation/core-api/memory-allocation.rst; include/linux/slab.h: ARCH_KMALLOC_MINALIGN",
     on="object",
+    of=KMALLOC,
     applies=is_placed,
     witness=(SAMPLE, Answer(PLACE + 8)),
     broken=(SAMPLE, Answer(PLACE + 4)),
@@ -103,6 +107,7 @@ def address_has_minimum_alignment(asked: Asked, got: Answer) -> bool:
     "kmalloc memory of a power-of-two size is aligned to that size.",
     source="Documentation/core-api/memory-allocation.rst: Selecting memory allocator",
     on="object",
+    of=KMALLOC,
     applies=lambda asked: is_placed(asked) & (asked.natural > asked.minimum),
     witness=(SAMPLE, Answer(PLACE)),
     broken=(SAMPLE, Answer(PLACE + 32)),
@@ -117,6 +122,7 @@ def address_has_natural_alignment(asked: Asked, got: Answer) -> bool:
     "kmalloc memory is aligned to the largest power of two that divides its size.",
     source="Documentation/core-api/memory-allocation.rst (6.12)",
     on="object",
+    of=KMALLOC,
     applies=lambda asked: is_placed(asked) & (asked.divisor > asked.minimum),
     promises=("linux-6.12",),
     witness=(SAMPLE._replace(size=96, natural=1, divisor=32), Answer(PLACE + 32)),
@@ -132,6 +138,7 @@ def address_has_divisor_alignment(asked: Asked, got: Answer) -> bool:
     "An object has exactly the size of the least kmalloc class that holds the request.",
     source="mm/slab_common.c: kmalloc_slab, ksize",
     on="object",
+    of=KMALLOC,
     applies=lambda asked: is_placed(asked) & (asked.slot > 0),
     promises=("size-classes",),
     witness=(SAMPLE, Answer(PLACE, usable=64)),
@@ -146,7 +153,7 @@ def usable_is_the_class(asked: Asked, got: Answer) -> bool:
     "SLAB-KSIZE",
     "ksize gives one size until a resize, not below what was asked for; 0 for NULL and ZERO_SIZE_PTR.",
     source="mm/slab_common.c: ksize",
-    applies=lambda asked: asked.api == "ksize",
+    of=calls(roles=("measure",)),
     witness=(SAMPLE._replace(api="ksize", slot=0), Answer(96)),
     broken=(SAMPLE._replace(api="ksize", slot=64), Answer(96)),
 )
@@ -163,6 +170,7 @@ def ksize_is_true(asked: Asked, got: Answer) -> bool:
     "krealloc keeps the contents up to the lesser of the old and the new size.",
     source="mm/slab_common.c: krealloc",
     on="object",
+    of=RESIZING,
     applies=lambda asked: (asked.keep > 0) & is_served(asked),
     witness=(RESIZED, Answer(PLACE, changed=32)),
     broken=(RESIZED, Answer(PLACE, changed=31)),
@@ -177,6 +185,7 @@ def kept_bytes_are_kept(asked: Asked, got: Answer) -> bool:
     "A krealloc that returns NULL leaves the old object as it was.",
     source="mm/slab_common.c: krealloc",
     on="null",
+    of=RESIZING,
     applies=lambda asked: (asked.keep > 0) & (asked.size > 0),
     witness=(RESIZED, Answer(NULL)),
     broken=(RESIZED, Answer(NULL, changed=0)),
@@ -190,6 +199,7 @@ def failed_resize_changes_nothing(asked: Asked, got: Answer) -> bool:
     "SLAB-REALLOC-FREE",
     "krealloc to 0 bytes frees the object and returns ZERO_SIZE_PTR.",
     source="mm/slab_common.c: krealloc",
+    of=RESIZING,
     applies=lambda asked: (asked.keep > 0) & (asked.size == 0),
     witness=(RESIZED._replace(size=0), Answer(ZERO_SIZE_PTR)),
     broken=(RESIZED._replace(size=0), Answer(NULL)),
@@ -204,6 +214,7 @@ def resize_to_nothing_gives_its_pointer(asked: Asked, got: Answer) -> bool:
     "If every call so far had __GFP_ZERO, krealloc gives zeroes beyond the largest size yet asked for.",
     source="mm/slab_common.c: krealloc, on __GFP_ZERO",
     on="object",
+    of=RESIZING,
     applies=lambda asked: (asked.keep > 0) & zero_is_promised(asked),
     witness=(RESIZED._replace(zero_from=32, zero_to=64), Answer(PLACE, nonzero=16)),
     broken=(RESIZED._replace(zero_from=32, zero_to=64), Answer(PLACE, nonzero=32)),
@@ -213,11 +224,38 @@ def grown_bytes_are_zero(asked: Asked, got: Answer) -> bool:
     return promised_zeroes_are_zero(asked, got)
 
 
-register(
-    Clause(
-        id="SLAB-FREE-NULL",
-        sentence="kfree(NULL) and kfree(ZERO_SIZE_PTR) do nothing.",
-        source="mm/slab_common.c: kfree",
-        kind="history",
-    )
+@clause(
+    "SLAB-COPY",
+    "kmemdup, kstrdup and kstrndup return a copy, a string with its NUL.",
+    source="mm/util.c: kmemdup, kstrdup, kstrndup",
+    of=calls(roles=("copy",)),
+    on="object",
+    applies=lambda asked: (asked.keep > 0) & is_served(asked),
+    witness=(COPIED, Answer(PLACE)),
+    broken=(COPIED, Answer(PLACE, changed=63)),
+)
+def copy_is_true(asked: Asked, got: Answer) -> bool:
+    """Look for a byte that differs from what was to be copied."""
+    return kept_bytes_are_kept(asked, got)
+
+
+@clause(
+    "SLAB-ROUNDUP",
+    "kmalloc_size_roundup gives at least the size, 0 for 0, and the size class where classes are promised.",
+    source="mm/slab_common.c: kmalloc_size_roundup",
+    of=calls(names=("kmalloc_size_roundup",)),
+    applies=lambda asked: asked.size <= asked.limit,
+    witness=(ROUNDED, Answer(96)),
+    broken=(ROUNDED, Answer(64)),
+)
+def rounded_size_holds(asked: Asked, got: Answer) -> bool:
+    """Compare the result with the size and its class."""
+    holds = (got.result >= asked.size) & ((asked.size > 0) | (got.result == 0))
+    return holds & ((asked.slot == 0) | (got.result == asked.slot))
+
+
+history(
+    "SLAB-FREE-NULL",
+    "kfree(NULL) and kfree(ZERO_SIZE_PTR) do nothing, nor do kfree_sensitive and kvfree of these.",
+    "mm/slab_common.c: kfree, kfree_sensitive; mm/util.c: kvfree",
 )

@@ -1,0 +1,1 @@
+"""The judge's rules, by what a call does: objects, resizes, caches and pools, areas."""
