@@ -9,6 +9,8 @@ from kmem_model.caches import Caches
 from kmem_model.frames import Frames
 from kmem_model.memory import Memory
 from kmem_model.page import machine
+from kmem_model.space import Space
+from kmem_model.view import View
 from kmem_spec.calls import Family
 from kmem_spec.extents import IndexedSpans
 from kmem_spec.gfp import DIRECT_RECLAIM, ZERO, has, mask_is_legal
@@ -38,6 +40,8 @@ NO_BLOCK: Final = Block(None, 0)
 class Core:
     """The machine below the calls. Its tables change only by the steps of zones, caches and the ledger.
 
+    memory    bytes by their address in the direct map
+    view      bytes by any address, that of a vmalloc area too
     blocks    blocks of pages and areas in callers' hands; slabs are not among them
     freed     addresses that were given and freed, and not given again since
     lent      family of each object that is not its memory's: kv, pool; None for one in a pool's reserve
@@ -50,6 +54,8 @@ class Core:
         self.frames = Frames(machine(memory_bytes))
         self.caches = Caches(self.frames)
         self.frames.reclaim = self.caches.shrink
+        self.space = Space(self.frames)
+        self.view = View(self.memory, self.space.areas)
         self.blocks: Ledger[Block] = Ledger(IndexedSpans(), DictTable())
         self.freed: set[int] = set()
         self.lent: dict[int, Family | None] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kmem_model.memory import address_of, pfn_of
 from kmem_model.page import Pages
-from kmem_spec.gfp import DIRECT_RECLAIM
+from kmem_spec.gfp import DIRECT_RECLAIM, NOFAIL
 from kmem_spec.units import MAX_ORDER, NULL, PAGE_SIZE
 
 
@@ -20,7 +20,7 @@ def nothing_to_spare() -> bool:
 class Frames:
     """Take and give blocks of pages.
 
-    fail_nth   the n-th request from now on fails, as under fault injection; 0 means none
+    fail_nth   the n-th request from now on that may fail does, as under fault injection; 0 means none
     slept      whether a request could not be met at once and its mask let it wait for reclaim; whoever
                wants to know sets it to False before
     reclaim    asked once when pages ran out, to give back what is kept without need
@@ -31,6 +31,11 @@ class Frames:
     slept: bool = False
     reclaim: Callable[[], bool] = nothing_to_spare
 
+    @property
+    def total_pages(self) -> int:
+        """How many pages the machine has."""
+        return self.pages.total_pages
+
     def take(self, order: int, gfp: int) -> int:
         """Return the address of a block of 2**order pages, or NULL.
 
@@ -39,7 +44,7 @@ class Frames:
         """
         if order > MAX_ORDER:
             return NULL
-        if self.fail_nth > 0 and self.fails():
+        if self.fail_nth > 0 and not gfp & NOFAIL and self.fails():
             return NULL
         pfn = self.pages.alloc_at_first(order, gfp)
         if pfn is None:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from kmem_model.kmalloc import KmallocCalls
 from kmem_model.pages import PageCalls
+from kmem_model.vmalloc import VmallocCalls
 
 Result = int | list[int] | None  # a list of addresses from calls that fill an array
 
 
-class Kernel(KmallocCalls, PageCalls):
+class Kernel(KmallocCalls, PageCalls, VmallocCalls):
     """The calls of all families, in Python and by name.
 
     A call that is refused changes nothing. A call that fails, which is one that gives NULL, changes no
@@ -38,6 +39,19 @@ class Kernel(KmallocCalls, PageCalls):
             "alloc_pages_exact": self.alloc_pages_exact,
             "free_pages_exact": self.free_pages_exact,
             "get_order": self.get_order,
+            "vmalloc": self.vmalloc,
+            "vzalloc": self.vzalloc,
+            "vmalloc_user": self.vmalloc_user,
+            "vmalloc_32": self.vmalloc_32,
+            "vmalloc_array": self.vmalloc_array,
+            "vcalloc": self.vcalloc,
+            "__vmalloc": self.vmalloc_gfp,
+            "vrealloc": self.vrealloc,
+            "vfree": self.vfree,
+            "vmap": self.vmap,
+            "vunmap": self.vunmap,
+            "vmalloc_to_page": self.vmalloc_to_page,
+            "is_vmalloc_addr": self.is_vmalloc_addr,
             "fail_nth": self.arm,
             "preempt_disable": self.preempt_disable,
             "preempt_enable": self.preempt_enable,

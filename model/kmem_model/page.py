@@ -83,10 +83,14 @@ Tries = tuple[list[tuple[Zone, Shelf, int]], list[tuple[Zone, Shelf, int]]]
 
 
 class Pages:
-    """Allocate and free blocks of pages."""
+    """Allocate and free blocks of pages.
+
+    total_pages   how many there are, free or in use
+    """
 
     def __init__(self, zones: Sequence[Zone]) -> None:
         self.zones = tuple(sorted(zones, key=lambda zone: zone.start))
+        self.total_pages = sum(zone.end - zone.start for zone in self.zones)
         self._shelves = [Shelf(zone) for zone in self.zones]
         for shelf in self._shelves:
             zone, head = shelf.zone, shelf.zone.start
