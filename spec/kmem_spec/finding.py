@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from kmem_spec import gfp
-from kmem_spec.apis import APIS
+from kmem_spec.apis import APIS, Parameter
 from kmem_spec.calls import Answer, Asked, Call
 from kmem_spec.clauses import Who
+
+ADDRESSES: Final = frozenset({"pointer", "source", "cache", "pool"})
+WORDS: Final[dict[Parameter, str]] = {
+    "name": '"…"',
+    "ctor": "ctor",
+    "dtor": "dtor",
+    "alloc_fn": "mempool_alloc_kmalloc",
+    "free_fn": "mempool_free_kmalloc",
+    "array": "…",
+}
+MOST_SHOWN: Final = 4  # pointers of an array
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +38,22 @@ class Finding:
 
 
 def show(call: Call) -> str:
-    """Return a call as C source, pointers as addresses."""
-    shown = []
-    for name, value in zip(APIS[call.api].parameters, call.args, strict=True):
-        shown.append(
-            f"{value:#x}" if name == "pointer" else show_mask(value) if name == "gfp" else str(value)
-        )
+    """Return a call as C source, pointers as addresses, the pointers of an array in braces."""
+    kinds = APIS[call.api].parameters
+    several = call.args[len(kinds) :]
+    shown: list[str] = []
+    for kind, value in zip(kinds, call.args, strict=False):
+        if kind in ADDRESSES:
+            shown.append("NULL" if value == 0 else f"{value:#x}")
+        elif kind == "offset":
+            shown[-1] += f" + {value}"
+        elif kind == "vector":
+            more = ", …" if len(several) > MOST_SHOWN else ""
+            shown.append("{" + ", ".join(hex(start) for start in several[:MOST_SHOWN]) + more + "}")
+        elif kind in WORDS:
+            shown.append(WORDS[kind] if value else "NULL")
+        else:
+            shown.append(show_mask(value) if kind == "gfp" else str(value))
     return f"{call.api}({', '.join(shown)})"
 
 
@@ -50,8 +72,10 @@ def describe(call: Call, asked: Asked, answer: Answer, clause: str) -> str:
     text = f"{show(call)} gave {'NULL' if answer.result == 0 else hex(answer.result)}"
     if answer.usable >= 0:
         text += f" with {answer.usable} usable bytes"
-    if clause in {"MEM-ZERO", "GFP-ZERO", "SLAB-REALLOC-ZERO"}:
+    if clause in {"MEM-ZERO", "GFP-ZERO", "SLAB-REALLOC-ZERO", "VM-REALLOC-ZERO"}:
         text += f"; the byte at offset {answer.nonzero} of the {asked.zero_to} promised zero is not"
     elif answer.changed >= 0:
-        text += f"; the byte at offset {answer.changed} is not as its owner wrote it"
+        wrote = {"CACHE-CTOR": "constructed", "SLAB-COPY": "in what was copied", "VM-CONTENTS": "in its pages"}
+        as_it_was = wrote.get(clause, "as its owner wrote it")
+        text += f"; the byte at offset {answer.changed} is not {as_it_was}"
     return text

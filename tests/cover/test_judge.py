@@ -24,7 +24,8 @@ from kmem_spec.gfp import (
     RECLAIMABLE,
     ZERO,
 )
-from kmem_spec.judge import DEATHS_KEPT, Judge
+from kmem_spec.judge import Judge
+from kmem_spec.judging.docket import DEATHS_KEPT
 from kmem_spec.liveness import LONGEST, RETRIES
 from kmem_spec.profile import Profile, load
 from kmem_spec.units import MAX_ERRNO, PAGE_SIZE, SIZE_MAX, ZERO_SIZE_PTR
@@ -780,7 +781,7 @@ def test_counts_say_how_often_each_clause_in_force_was_judged() -> None:
 
 
 def test_counts_outlive_the_plans_that_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kmem_spec.judge.PLANS_KEPT", 4)
+    monkeypatch.setattr("kmem_spec.judging.docket.PLANS_KEPT", 4)
     judge = Judge(CONTRACT)
     for size in range(1, 30):
         assert judge.admit(km(size, 0)) is None
