@@ -12,10 +12,9 @@ from typing import Final
 from kmem_oracle.labels import Label, Labels
 from kmem_oracle.rounds import LONGEST_PATTERN, ids_of, parts_of
 from kmem_oracle.script import Op
-from kmem_oracle.syntax import FLAGS, ID_KINDS, PROTECTIONS, WORDS
+from kmem_oracle.syntax import ID_KINDS, WORDS, flags_of
 from kmem_spec import gfp
 from kmem_spec.apis import APIS
-from kmem_spec.slab_flags import NAMES as SLAB_FLAGS
 from kmem_spec.units import SIZE_MAX
 
 _WORDS: Final = {(kind, value): word for kind, words in WORDS.items() for word, value in words.items()}
@@ -66,10 +65,8 @@ def _line(op: Op, labels: Sequence[Label], names: Mapping[str, int]) -> str:
             shown.append(_WORDS[kind, value])
         elif kind == "gfp":
             shown.append(gfp.describe(value, dict(names)))
-        elif kind == "flags":
-            shown.append(_flags(value, SLAB_FLAGS if api.role == "create" else FLAGS))
-        elif kind == "prot":
-            shown.append(_flags(value, PROTECTIONS))
+        elif kind in {"flags", "prot"}:
+            shown.append(_flags(value, flags_of(api, kind)))
         else:
             shown.append(_number(value))
     call = f"{op.api}({', '.join(shown)})"

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from kmem_oracle.expression import ScriptError, evaluate
 from kmem_oracle.names import Key, Names
-from kmem_oracle.syntax import FLAGS, HANDLES, ID_KINDS, PROTECTIONS, Argument, Block, Line, blocks_of
+from kmem_oracle.syntax import FLAGS, HANDLES, ID_KINDS, Argument, Block, Line, blocks_of
 from kmem_spec.apis import APIS, Api, Parameter, argument
 from kmem_spec.gfp import NAMES_6_1
 from kmem_spec.units import SIZE_MAX
@@ -59,7 +59,7 @@ def parse(text: str, names: Mapping[str, int] = NAMES_6_1) -> list[Op]:
     """
     ops: list[Op] = []
     try:
-        unrolled = _Unroll({**names, **FLAGS, **PROTECTIONS})
+        unrolled = _Unroll({**names, **FLAGS})
         for count, op in enumerate(unrolled.block(blocks_of(text))):
             if count > MOST_CALLS:
                 raise ScriptError(1, 1, f"more than {MOST_CALLS:,} calls once its repeats are unrolled")

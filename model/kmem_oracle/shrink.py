@@ -11,19 +11,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from kmem_oracle.plainer import SHAPED, plainer_calls, with_plainer
 from kmem_oracle.play import Play
-from kmem_oracle.rounds import Round, ids_of, parts_of
-from kmem_oracle.script import Op
+from kmem_oracle.rounds import Round, made_by, parts_of
+from kmem_oracle.script import ID_PLACES, Op
+from kmem_oracle.syntax import HANDLES
+from kmem_oracle.templates import CYCLES, REPEATABLE, ids_in, repeated, with_births
 from kmem_spec.apis import APIS
-from kmem_spec.calls import Call
 from kmem_spec.expect import size_asked
-from kmem_spec.gfp import DIRECT_RECLAIM, GFP_KERNEL, ZERO, has
+from kmem_spec.gfp import GFP_KERNEL, ZERO
 from kmem_spec.units import SIZE_MAX
 
-CYCLES: Final = (2, 20, 300, 2_600, 20_000, 70_000)
 FEW: Final = 12  # calls below which a script needs no template
 MOST_PARTS: Final = 60  # parts of a script that counts as regular
 SHORT: Final = 400  # calls up to which a regular script is taken apart call by call
+BOUND: Final = frozenset({"create", "set", "split", "map"})  # calls that others must follow or precede
 
 Test = Callable[[Sequence[Op]], Play]
 
@@ -42,6 +44,7 @@ class Shrinker:
 
     def run(self) -> Play:
         """Return the shortest script found in the time given, with its finding."""
+        self._without({"destroy", "set"})
         self._relevant()
         fits = False
         if len(self.best.ops) > FEW:
@@ -50,13 +53,13 @@ class Shrinker:
             if not fits and self._is_regular():
                 self._fewer_rounds()
         if len(self.best.ops) <= SHORT or not self._is_regular():
-            self._fewer_calls()
+            self._fewest()
         if len(self.best.ops) > FEW and not fits:
             self._templates()
             self._fewer_rounds()
         self._plainer_arguments()
         if len(self.best.ops) <= FEW:
-            self._fewer_calls()
+            self._fewest()
         return self.best
 
     def _is_regular(self) -> bool:
@@ -79,18 +82,37 @@ class Shrinker:
         self.best = play
         return True
 
+    def _without(self, roles: set[str]) -> None:
+        """Try to do without the calls of these roles, of all or of one, but for the last call."""
+        for gone in (roles, *({role} for role in sorted(roles))):
+            *past, last = self.best.ops
+            fewer = [op for op in past if APIS[op.api].role not in gone]
+            if len(fewer) < len(past) and self._try([*fewer, last]):
+                return
+
     def _relevant(self) -> None:
-        """Try the calls on the objects involved alone, then with ever more of what went before."""
+        """Try the calls on the objects involved alone, then with ever more of what went before.
+
+        Caches and pools that these objects are of come with them, other calls on those only then.
+        """
         ops = self.best.ops
-        chosen = {item for index in (*self.best.others, len(ops) - 1) for item in ids_of(ops[index])}
-        chosen = {item for item in chosen if item > 0}
-        if self._try([op for op in ops if chosen & set(ids_of(op))]):
-            return
+        chosen = self._involved()
+        handles = {item for op in ops for item in _handles_in(op)}
+        for wanted in (chosen - handles, chosen):
+            kept = [not wanted.isdisjoint(ids_in(op)) for op in ops]
+            if wanted and self._try(with_births(ops, [*kept[:-1], True])):
+                return
         window = 8
         while window < len(ops) // 2:
-            if self._try(ops[-window:]) or self._try(_with_births(ops, len(ops) - window)):
+            late = [index >= len(ops) - window for index in range(len(ops))]
+            if self._try(ops[-window:]) or self._try(with_births(ops, late)):
                 return
             window *= 4
+
+    def _involved(self) -> set[int]:
+        """Return the ids in the last call and in those that made or freed what it collides with."""
+        ops = self.best.ops
+        return {item for index in (*self.best.others, len(ops) - 1) for item in ids_in(ops[index])} - {0, -1}
 
     def _uniform(self) -> None:
         """Try the same script with every object of the kmalloc family made by a plain kmalloc."""
@@ -101,10 +123,13 @@ class Shrinker:
     def _templates(self) -> bool:
         """Try scripts that only repeat: a call made and undone, many made, many made and undone."""
         for shape in self._shapes():
+            ops = self.best.ops
+            last = max(index for index, op in enumerate(ops) if op is shape)
+            before = with_births(ops, [index == last for index in range(len(ops))])[:-1]
             for count in CYCLES:
                 if 2 * count >= len(self.best.ops) or self._late():
                     break
-                if any(self._try(ops) for ops in _repeated(shape, count)):
+                if any(self._try(ops) for ops in repeated(shape, count, before)):
                     self._fewer_rounds()
                     return True
         return False
@@ -114,14 +139,14 @@ class Shrinker:
         counts: dict[tuple[object, ...], int] = {}
         makers: dict[tuple[object, ...], Op] = {}
         for op in self.best.ops:
-            if APIS[op.api].role == "allocate":
+            if APIS[op.api].role in REPEATABLE:
                 counts[op.api, op.args] = counts.get((op.api, op.args), 0) + 1
                 makers[op.api, op.args] = op
-        involved = {item for index in (-1, *self.best.others) for item in ids_of(self.best.ops[index])}
+        involved = self._involved()
         first = [
             (op.api, op.args)
             for op in reversed(self.best.ops)
-            if op.out in involved and APIS[op.api].role == "allocate"
+            if APIS[op.api].role in REPEATABLE and not involved.isdisjoint(made_by(op))
         ][:4]
         ranked = sorted(counts, key=lambda shape: -counts[shape])[:2]
         for shape in dict.fromkeys([*first, *ranked]):
@@ -183,10 +208,35 @@ class Shrinker:
                 break
             size = size // 2 if size > 1 else 1
 
+    def _fewest(self) -> None:
+        """Remove calls, and then objects with all their calls, until nothing can go."""
+        self._fewer_calls()
+        if len(self.best.ops) <= SHORT and any(APIS[op.api].role in BOUND for op in self.best.ops):
+            before = len(self.best.ops)
+            self._fewer_objects()
+            if len(self.best.ops) < before:
+                self._fewer_calls()
+
+    def _fewer_objects(self) -> None:
+        """Remove all calls on one object, cache or pool; and a preempt_disable with its preempt_enable."""
+        items = dict.fromkeys(item for op in self.best.ops for item in sorted(ids_in(op)) if item > 0)
+        for item in items:
+            if self._late():
+                return
+            self._try([op for op in self.best.ops if item not in ids_in(op)])
+        at = 0
+        while at < len(self.best.ops) and not self._late():
+            ops = self.best.ops
+            pair = Op("preempt_enable", 0, ())
+            if ops[at].api == "preempt_disable" and pair in ops[at:]:
+                end = ops.index(pair, at)
+                at -= self._try([*ops[:at], *ops[at + 1 : end], *ops[end + 1 :]])
+            at += 1
+
     def _plainer_arguments(self) -> None:
-        """Try smaller sizes and plainer masks: of all calls of a shape at once, the most frequent first."""
+        """Try smaller sizes and plainer masks: of all calls of a shape at once, the last ones first."""
         shapes = dict.fromkeys(
-            (op.api, op.args) for op in reversed(self.best.ops) if APIS[op.api].role in {"allocate", "resize"}
+            (op.api, op.args) for op in reversed(self.best.ops) if APIS[op.api].role in SHAPED
         )
         for api, args in list(shapes)[:20]:
             shape: Op | None = Op(api, 0, args)
@@ -195,20 +245,18 @@ class Shrinker:
 
     def _plainer_shape(self, shape: Op) -> Op | None:
         """Make the calls of one shape plainer by a step; return what they are now, None if no step goes."""
-        for plainer in _plainer(shape):
-            if self._try([_replaced(op, shape, plainer) for op in self.best.ops]):
-                return plainer
+        for plainer in plainer_calls(shape):
+            for drop in (False, True):
+                if self._try(with_plainer(self.best.ops, shape, plainer, drop=drop)):
+                    return plainer
         return None
 
 
-def _replaced(op: Op, shape: Op, plainer: Op) -> Op:
-    """Return `plainer` under the id of `op` if `op` has that shape (then its free fits too), else `op`."""
-    if op.api == shape.api and op.args == shape.args:
-        return plainer._replace(out=op.out)
-    orders = shape.args[1:] if shape.api == "__get_free_pages" else ()
-    if orders and op.api == "free_pages" and op.args[1:] == orders:
-        return op._replace(args=(op.args[0], plainer.args[1]))
-    return op
+def _handles_in(op: Op) -> set[int]:
+    """Return the ids of caches and pools in a call."""
+    api = APIS[op.api]
+    taken = {op.args[at] for at in ID_PLACES[op.api] if api.parameters[at] in HANDLES}
+    return taken | {op.out} if api.role == "create" else taken
 
 
 def _plain(op: Op, gfp: int) -> Op:
@@ -216,51 +264,5 @@ def _plain(op: Op, gfp: int) -> Op:
     api = APIS[op.api]
     if api.role != "allocate" or api.family != "kmalloc":
         return op
-    size = size_asked(api, Call(op.api, op.args).args)
+    size = size_asked(api, op.args)
     return op if size > SIZE_MAX else Op("kmalloc", op.out, (size, gfp))
-
-
-def _with_births(ops: Sequence[Op], start: int) -> list[Op]:
-    """Return the calls from `start` on, and before them those that make the objects that they use."""
-    used = {item for op in ops[start:] for item in ids_of(op)}
-    return [op for op in ops[:start] if op.out in used and op.out > 0] + list(ops[start:])
-
-
-def _undo(op: Op, item: int) -> Op:
-    """Return the call that frees what `op` made under the id `item`."""
-    if APIS[op.api].family == "page":
-        return Op("free_pages", 0, (item, op.args[1] if len(op.args) > 1 else 0))
-    return Op("kfree", 0, (item,))
-
-
-def _repeated(op: Op, count: int) -> Iterator[list[Op]]:
-    """Yield scripts that repeat one call: made and undone; all made, one or all undone, and made again."""
-    one = op._replace(out=1)
-    yield [*(call for _ in range(count) for call in (one, _undo(op, 1))), one]
-    if count > CYCLES[3]:
-        return
-    made = [op._replace(out=item) for item in range(1, count + 1)]
-    undone = [_undo(op, item) for item in range(1, count + 1)]
-    again = [op._replace(out=item) for item in range(count + 1, 2 * count + 1)]
-    yield made + undone
-    yield [*made, undone[0], again[0], again[1]]
-    yield [*made, *undone[: count // 2], *again[: count // 2]]
-    yield made + undone + again
-
-
-def _plainer(op: Op) -> Iterator[Op]:
-    """Yield the call with one argument plainer."""
-    for index, (kind, value) in enumerate(zip(APIS[op.api].parameters, op.args, strict=True)):
-        options: list[int] = []
-        if kind == "gfp":
-            options = [GFP_KERNEL, GFP_KERNEL | (value & ZERO)]
-            options += [value & ~ZERO] if has(value, DIRECT_RECLAIM) else []
-        elif kind in {"size", "count"}:
-            power = 1 << max(0, value.bit_length() - 1)
-            options = [1, 8, 64, 4096, power // 2, power]
-            options += [value - (value >> shift) for shift in range(1, value.bit_length())] + [value - 1]
-        elif kind == "order":
-            options = [0, 1, value // 2, value - 1]
-        for option in options:
-            if 0 <= option < value or (kind == "gfp" and option != value):
-                yield op._replace(args=(*op.args[:index], option, *op.args[index + 1 :]))

@@ -12,8 +12,9 @@ from kmem_oracle.expression import ScriptError
 from kmem_spec.apis import APIS, Api, Parameter
 from kmem_spec.slab_flags import NAMES as SLAB_FLAGS
 
-FLAGS: Final = SLAB_FLAGS | {"VM_MAP": 4}
+MAP_FLAGS: Final = {"VM_MAP": 4}
 PROTECTIONS: Final = {"PAGE_KERNEL": 0}
+FLAGS: Final = SLAB_FLAGS | MAP_FLAGS | PROTECTIONS  # all names of flags that are no masks
 WORDS: Final[dict[Parameter, dict[str, int]]] = {
     "ctor": {"ctor": 1, "NULL": 0},
     "dtor": {"dtor": 1, "NULL": 0},
@@ -163,10 +164,16 @@ def _string(tree: ast.expr, call: Line) -> int:
 
 def _check_flags(parameter: Parameter, tree: ast.expr, call: Line) -> None:
     """Refuse flags of one kind where those of another are due."""
-    due = {"flags": FLAGS, "prot": PROTECTIONS}.get(parameter, {})
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id not in due and node.id in FLAGS | PROTECTIONS:
-            raise call.error(f"{node.id} is no {parameter}")
+        if isinstance(node, ast.Name) and node.id in FLAGS and node.id not in flags_of(call.api, parameter):
+            raise call.error(f"{node.id} belongs elsewhere than in the {parameter} of {call.api.name}")
+
+
+def flags_of(api: Api, parameter: str) -> dict[str, int]:
+    """Return the names of flags, other than masks, that a parameter knows."""
+    if parameter == "flags":
+        return SLAB_FLAGS if api.role == "create" else MAP_FLAGS
+    return PROTECTIONS if parameter == "prot" else {}
 
 
 def _split_sum(tree: ast.expr) -> tuple[ast.expr, ast.expr]:
