@@ -9,25 +9,20 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from kmem_oracle.script import ID_ZERO_SIZE, Op
-from kmem_oracle.targets.driver import SKIPPED, SPOILT
-from kmem_oracle.targets.process import AHEAD, CHUNK, Death, Record, Target, Worker
-from kmem_spec.apis import APIS
-from kmem_spec.calls import Answer, Call, Lost
+from kmem_oracle.script import Op
+from kmem_oracle.targets.process import Death, Target, Worker
+from kmem_oracle.targets.reader import Reader
+from kmem_oracle.targets.records import AHEAD, CHUNK, MOST_ITEMS, RawNote, Record
+from kmem_spec.apis import APIS, argument
 from kmem_spec.finding import Finding
 from kmem_spec.judge import Judge
-from kmem_spec.units import ZERO_SIZE_PTR
 
-TAKES_POINTER: Final = {api.name: "pointer" in api.parameters for api in APIS.values()}
-new_call: Final[Callable[[tuple[str, tuple[int, ...]]], Call]] = partial(tuple.__new__, Call)
-new_answer: Final[Callable[[tuple[int, int, int, int, int]], Answer]] = partial(tuple.__new__, Answer)
-NOTHING: Final = Answer(0)
+DRIVERS: Final = ("check", "item", "mempool_fail")  # calls that any target can be asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,38 +39,6 @@ class Play:
     finding: Finding | None = None
     ops: tuple[Op, ...] = ()
     others: tuple[int, ...] = ()
-
-
-class Reader:
-    """Turn calls and records into events: ids become addresses."""
-
-    def __init__(self) -> None:
-        """Know no object."""
-        self._where: dict[int, int] = {0: 0, ID_ZERO_SIZE: ZERO_SIZE_PTR}
-
-    def event(self, op: Op, record: Record) -> tuple[Call, Answer] | None:
-        """Return what a record says, None for a call that was skipped."""
-        api, out, args = op
-        result, usable, nonzero, changed, status = record
-        if status:
-            if status == SKIPPED:
-                return None
-            assert status == SPOILT
-            return Call("check", (self._where[args[0]],)), Answer(0, changed=changed)
-        if TAKES_POINTER[api]:
-            args = (self._where.get(args[0], 0), *args[1:])
-        if out and result:
-            self._where[out] = result
-        elif result == 0 and changed < 0:
-            return new_call((api, args)), NOTHING
-        return new_call((api, args)), new_answer((result, usable, nonzero, changed, -1))
-
-    def lost(self, op: Op, how: str) -> Lost:
-        """Return the event of a call that did not return."""
-        api, _, args = op
-        if TAKES_POINTER[api]:
-            args = (self._where.get(args[0], 0), *args[1:])
-        return Lost(Call(api, args), how)
 
 
 def play(
@@ -104,8 +67,7 @@ class Playing:
         Errors   CouldNotRun
         """
         self._run = worker.open(target)
-        known = self._run.apis | {"check"}
-        self._source = (op for op in ops if op[0] in known)
+        self._source = runnable(ops, self._run.apis.union(DRIVERS))
         self._deadline = deadline
         self._chunks: deque[list[Op]] = deque()
         self._reader = Reader()
@@ -141,15 +103,18 @@ class Playing:
             self._base = judge.events
         self.feed()
         if not self._chunks:
-            return Play(len(self._past))
-        records, death = self._run.finish()
-        outcome = self._read(judge, self._chunks.popleft(), records, death)
-        return Play(len(self._past)) if outcome is None and death is not None else outcome
+            return self._over()
+        records, notes, death = self._run.finish()
+        outcome = self._read(judge, self._chunks.popleft(), records, notes, death)
+        return self._over() if outcome is None and death is not None else outcome
 
-    def _read(self, judge: Judge, chunk: list[Op], records: list[Record], death: Death | None) -> Play | None:
+    def _read(
+        self, judge: Judge, chunk: list[Op], records: list[Record], notes: list[RawNote], death: Death | None
+    ) -> Play | None:
         """Judge a chunk."""
         take, event_of = judge.take, self._reader.event
         past = self._past
+        self._reader.begin(notes)
         for op, record in zip(chunk, records, strict=False):
             event = event_of(op, record)
             if event is None:
@@ -163,9 +128,31 @@ class Playing:
         lost_op = chunk[min(death.index, len(chunk) - 1)]  # after its last call, nothing was asked of it
         past.append(lost_op)
         finding = judge.lose(self._reader.lost(lost_op, death.how))
-        return Play(len(past)) if finding is None else self._found(finding)
+        return None if finding is None else self._found(finding)
+
+    def _over(self) -> Play:
+        """Return how many calls there were, without a violation."""
+        return Play(sum(op[0] != "item" for op in self._past))
 
     def _found(self, finding: Finding) -> Play:
-        """Return a violation with the calls that led to it."""
-        others = tuple(event - self._base for event in finding.others if event >= self._base)
-        return Play(len(self._past), finding, tuple(self._past), others)
+        """Return a violation with the calls that led to it, those of a bulk call under that call."""
+        ops, places = [], []
+        for op in self._past:
+            if op[0] != "item":
+                ops.append(op)
+            places.append(len(ops) - 1)
+        others = {places[event - self._base]: None for event in finding.others if event >= self._base}
+        return Play(len(ops), finding, tuple(ops), tuple(others))
+
+
+def runnable(ops: Iterable[Op], known: Collection[str]) -> Iterator[Op]:
+    """Yield the calls that are known, and an `item` for each object after those that make several."""
+    bulk = {name: APIS[name].role == "bulk" for name in known}
+    for op in ops:
+        several = bulk.get(op[0])
+        if several is None:
+            continue
+        yield op
+        if several:
+            for place in range(min(argument(APIS[op.api], op.args, "count"), MOST_ITEMS)):
+                yield Op("item", op.out + place, (place,))

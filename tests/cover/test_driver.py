@@ -7,20 +7,12 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from kmem_oracle.play import Reader
 from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op, parse
 from kmem_oracle.targets.access import LARGEST, PATTERN, Access, Native, first_difference, phase
-from kmem_oracle.targets.driver import (
-    CALLING,
-    DONE,
-    HEADER,
-    RECORD,
-    SKIPPED,
-    SPOILT,
-    TOUCHING,
-    Driver,
-)
+from kmem_oracle.targets.driver import Driver
 from kmem_oracle.targets.model import ModelMemory, open_model
+from kmem_oracle.targets.reader import Reader
+from kmem_oracle.targets.records import CALLING, DONE, HEADER, PART, RECORD, SKIPPED, SPOILT, TOUCHING, Seen
 from kmem_spec.calls import Answer, Call
 from kmem_spec.gfp import GFP_KERNEL, ZERO
 from kmem_spec.units import PAGE_SIZE, SIZE_MAX, ZERO_SIZE_PTR
@@ -29,7 +21,6 @@ K = GFP_KERNEL
 BASE = 0x10000
 ARENA = 1 << 20
 BIGGEST = 1 << 16  # bytes that the driver touches
-Seen = tuple[int, int, int, int, int]
 
 
 class Arena:
@@ -108,7 +99,7 @@ class Bench:
     def __init__(self) -> None:
         self.arena = Arena()
         self.toy = Toy(self.arena)
-        self.memory = memoryview(bytearray(HEADER.size + 100 * RECORD.size))
+        self.memory = memoryview(bytearray(HEADER.size + PART))
         self.replace()
 
     def replace(self, **functions: Callable[..., int | None]) -> None:
@@ -127,7 +118,9 @@ class Bench:
         end = HEADER.size + len(ops) * RECORD.size
         return [
             (result, usable, nonzero, changed, status)
-            for result, usable, nonzero, changed, status in RECORD.iter_unpack(self.memory[HEADER.size : end])
+            for result, usable, nonzero, changed, status, _ in RECORD.iter_unpack(
+                self.memory[HEADER.size : end]
+            )
         ]
 
     def last(self, script: str) -> Seen:
@@ -212,7 +205,7 @@ def test_a_changed_object_is_seen_before_it_is_freed_or_resized_and_the_call_is_
         start = bench.toy.next - PAGE_SIZE
         bench.spoil(start, 99)
         made = len(bench.toy.calls)
-        assert bench.run(call) == [(0, -1, -1, 99, SPOILT)]
+        assert bench.run(call) == [(1, -1, -1, 99, SPOILT)]
         assert len(bench.toy.calls) == made
     assert bench.last("check(a)") == (0, -1, -1, 99, DONE)
 
@@ -387,10 +380,10 @@ def test_the_header_says_which_call_is_in_hand_and_what_is_done_with_it(bench: B
 def test_ids_become_addresses() -> None:
     reader = Reader()
     events = [
-        reader.event(Op("kmalloc", 1, (8, K)), (BASE, 64, -1, -1, DONE)),
-        reader.event(Op("krealloc", 2, (1, 9, K)), (PAGE_2, 64, -1, -1, DONE)),
-        reader.event(Op("kfree", 0, (2,)), NOTHING),
-        reader.event(Op("kfree", 0, (ID_ZERO_SIZE,)), NOTHING),
+        reader.event(Op("kmalloc", 1, (8, K)), (BASE, 64, -1, -1, DONE, 0)),
+        reader.event(Op("krealloc", 2, (1, 9, K)), (PAGE_2, 64, -1, -1, DONE, 0)),
+        reader.event(Op("kfree", 0, (2,)), (*NOTHING, 0)),
+        reader.event(Op("kfree", 0, (ID_ZERO_SIZE,)), (*NOTHING, 0)),
     ]
     assert events == [
         (Call("kmalloc", (8, K)), Answer(BASE, 64)),
@@ -402,9 +395,9 @@ def test_ids_become_addresses() -> None:
 
 def test_a_skipped_call_is_no_event_and_a_spoilt_object_a_look_at_it() -> None:
     reader = Reader()
-    reader.event(Op("kmalloc", 1, (8, K)), (BASE, -1, -1, -1, DONE))
-    assert reader.event(Op("kfree", 0, (7,)), SKIP) is None
-    assert reader.event(Op("kfree", 0, (1,)), (0, -1, -1, 5, SPOILT)) == (
+    reader.event(Op("kmalloc", 1, (8, K)), (BASE, -1, -1, -1, DONE, 0))
+    assert reader.event(Op("kfree", 0, (7,)), (*SKIP, 0)) is None
+    assert reader.event(Op("kfree", 0, (1,)), (1, -1, -1, 5, SPOILT, 0)) == (
         Call("check", (BASE,)),
         Answer(0, changed=5),
     )
@@ -422,10 +415,11 @@ def place(request: pytest.FixtureRequest) -> tuple[Access, int, object]:
     if request.param == "native":
         buffer = (ctypes.c_ubyte * size)()
         return Native(), ctypes.addressof(buffer), buffer
-    functions, access, _, _ = open_model()
-    start = functions["__get_free_pages"](K, 10)
+    model = open_model()
+    start = model.functions["__get_free_pages"](K, 10)
+    assert isinstance(start, int)
     assert start
-    return access, start, functions
+    return model.access, start, model
 
 
 def test_what_was_filled_is_unchanged_until_a_byte_is(place: tuple[Access, int, object]) -> None:
@@ -466,7 +460,7 @@ def test_only_user_addresses_and_only_the_direct_map_can_be_reached() -> None:
     assert native.reachable(1 << 20, 4096)
     for start in (0, 16, (1 << 47) - 8, SIZE_MAX - 11):
         assert not native.reachable(start, 64)
-    model = open_model()[1]
+    model = open_model().access
     assert isinstance(model, ModelMemory)
     assert not model.reachable(1 << 20, 4096)
 
@@ -482,7 +476,7 @@ def test_the_first_difference(length: int) -> None:
 
 
 def test_the_model_answers_null_for_the_callers_mistakes_and_lets_its_own_through() -> None:
-    functions, _, profile, _ = open_model()
-    assert profile == "linux-6.1"
-    assert functions["kfree"](12345 << 12) == 0
-    assert functions["kmalloc"](8, 0x5) == 0
+    model = open_model()
+    assert model.profile == "linux-6.1"
+    assert model.functions["kfree"](12345 << 12) == 0
+    assert model.functions["kmalloc"](8, 0x5) == 0

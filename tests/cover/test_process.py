@@ -16,17 +16,18 @@ from tests.targets import build
 
 from kmem_oracle.play import Play, play
 from kmem_oracle.script import Op, parse
-from kmem_oracle.targets.driver import DONE, SKIPPED
-from kmem_oracle.targets.process import AHEAD, CHUNK, CouldNotRun, Death, Target, Worker, describe_exit
+from kmem_oracle.targets.model import open_model
+from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker, describe_exit
+from kmem_oracle.targets.records import AHEAD, CHUNK, DONE, SKIPPED
 from kmem_oracle.targets.wire import receive, receive_marked, send
 from kmem_oracle.targets.worker import OUT_OF_MEMORY
-from kmem_spec.apis import KERNEL_APIS
 from kmem_spec.gfp import GFP_KERNEL
 from kmem_spec.judge import Judge
 from kmem_spec.profile import load
 
 K = GFP_KERNEL
 MODEL = Target("model", "", "model")
+MODEL_APIS = set(open_model().functions)
 MIB = 1 << 20
 MARK = "KMEM_ORACLE_TEST_MARK"
 HERE = os.getpid()
@@ -75,7 +76,7 @@ def declined(target: Target, *, memory: int = 0) -> str:
         with pytest.raises(CouldNotRun) as caught:
             started.open(target)
         with started.open(MODEL) as run:
-            assert run.apis == set(KERNEL_APIS)
+            assert run.apis == MODEL_APIS
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -85,12 +86,12 @@ def death(target: Target, script: str, *, call_seconds: float = 5.0, memory: int
     with worker(call_seconds=call_seconds, memory=memory) as started:
         with started.open(target) as run:
             run.start(parse(script))
-            records, died = run.finish()
+            records, _, died = run.finish()
             assert died is not None
             assert len(records) == died.index
         with started.open(MODEL) as run:
             run.start(parse("a = kmalloc(8, GFP_KERNEL)"))
-            assert run.finish()[1] is None
+            assert run.finish()[2] is None
     return died
 
 
@@ -101,12 +102,12 @@ def test_the_model_runs_and_every_run_is_a_fresh_one() -> None:
     with worker() as started:
         for _ in range(3):
             with started.open(MODEL) as run:
-                assert run.apis == set(KERNEL_APIS)
+                assert run.apis == MODEL_APIS
                 assert run.profile == "linux-6.1"
                 run.start(parse("a = kmalloc(8, GFP_KERNEL); kfree(a); kfree(a)"))
-                records, died = run.finish()
+                records, _, died = run.finish()
                 assert died is None
-                assert [status for *_, status in records] == [DONE, DONE, SKIPPED]
+                assert [record[4] for record in records] == [DONE, DONE, SKIPPED]
 
 
 def test_chunks_may_be_on_their_way_together() -> None:
@@ -115,7 +116,7 @@ def test_chunks_may_be_on_their_way_together() -> None:
             run.start([Op("kmalloc", 1, (size * 8, K))] * CHUNK)
         seen = []
         for size in range(1, 3 * AHEAD + 1):
-            records, died = run.finish()
+            records, _, died = run.finish()
             assert died is None
             assert len(records) == CHUNK
             seen.append({usable for _, usable, *_ in records})
@@ -133,7 +134,7 @@ def test_a_run_that_is_left_in_the_middle_is_ended() -> None:
             raise KeyError
         with started.open(MODEL) as run:
             run.start(parse("a = kmalloc(8, GFP_KERNEL)"))
-            assert run.finish()[1] is None
+            assert run.finish()[2] is None
 
 
 def test_a_target_that_is_killed_while_it_reads_is_followed_by_another() -> None:
@@ -259,7 +260,7 @@ def test_memory_that_cannot_be_touched_is_named_so(targets: Path) -> None:
 def test_what_a_target_prints_goes_nowhere(targets: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with worker() as started, started.open(library(build.bad("noisy", directory=targets))) as run:
         run.start(parse("a = kmalloc(8, GFP_KERNEL); kfree(a)"))
-        assert run.finish()[1] is None
+        assert run.finish()[2] is None
     assert capfd.readouterr() == ("", "")
 
 
@@ -270,7 +271,7 @@ def test_a_target_that_is_killed_from_outside_dies_with_that_signal(nothing_stay
             (child,) = set(marked(nothing_stays_behind)) - before
             os.kill(child, signal.SIGKILL)
             run.start([Op("kmalloc", 1, (8, K))])
-            records, died = run.finish()
+            records, _, died = run.finish()
             assert records == []
             assert died == Death(0, "crashed with SIGKILL")
 
@@ -284,10 +285,10 @@ def test_a_target_that_dies_between_two_chunks_leaves_no_records_of_the_second(
             (child,) = set(marked(nothing_stays_behind)) - before
             for _ in range(AHEAD + 1):
                 run.start([Op("kmalloc", 1, (8, K))] * 10)
-                assert run.finish()[1] is None
+                assert run.finish()[2] is None
             os.kill(child, signal.SIGKILL)
             run.start([Op("kmalloc", 1, (8, K))] * 10)
-            records, died = run.finish()
+            records, _, died = run.finish()
             assert died is not None
             assert (records, died.index) == ([], 0)
 

@@ -40,6 +40,12 @@ class Access(Protocol):
     def nonzero(self, start: int, begin: int, end: int) -> int:
         """Return the offset from `start` of the first byte from `begin` to `end` that is not zero, or -1."""
 
+    def read(self, start: int, length: int) -> bytes:
+        """Return the bytes of an extent."""
+
+    def write(self, start: int, data: bytes) -> None:
+        """Set the bytes from `start` on."""
+
 
 def first_difference(one: bytes, two: bytes) -> int:
     """Return the index of the first byte that differs, or -1."""
@@ -109,3 +115,11 @@ class Native:
             if offset >= 0:
                 return at + offset
         return -1
+
+    def read(self, start: int, length: int) -> bytes:
+        """Return the bytes of an extent."""
+        return self._bytes[start : start + length].tobytes()
+
+    def write(self, start: int, data: bytes) -> None:
+        """Set the bytes from `start` on."""
+        self._bytes[start : start + len(data)] = data

@@ -9,24 +9,22 @@ import ctypes
 from collections.abc import Callable
 from typing import Final
 
-from kmem_spec.apis import APIS, KERNEL_APIS, Parameter
+from kmem_oracle.targets.access import Native
+from kmem_oracle.targets.linked import own
+from kmem_oracle.targets.opened import Function, Opened, Unusable
+from kmem_oracle.targets.prototypes import UINT, WORD, Adapters, CType, Symbol, declare
+from kmem_spec.apis import APIS, KERNEL_APIS
 
-_TYPES: Final[dict[Parameter, type[ctypes.c_uint64 | ctypes.c_uint32]]] = {
-    "size": ctypes.c_uint64,
-    "count": ctypes.c_uint64,
-    "pointer": ctypes.c_uint64,
-    "gfp": ctypes.c_uint32,
-    "order": ctypes.c_uint32,
-}
-HOOKS: Final = ("kmem_oracle_reset", "kmem_oracle_profile", "kmem_oracle_on_sleep")
-
-
-class Unusable(Exception):
-    """A target that cannot be used; the message is one line that says why and what to do."""
+RESET: Final = "kmem_oracle_reset"
+PROFILE: Final = "kmem_oracle_profile"
+ON_SLEEP: Final = "kmem_oracle_on_sleep"
+FAIL_NTH: Final = "kmem_oracle_fail_nth"
+CALLBACK: Final = ctypes.CFUNCTYPE(None)
+_PAGE_HELPERS: Final = ("page_address", "virt_to_page")
 
 
-def load(path: str) -> tuple[dict[str, Callable[..., int | None]], str]:
-    """Return the library's functions by kernel name, and the profile it names ("" for none).
+def open_library(path: str) -> Opened:
+    """Load a library, reset it, and return its calls.
 
     Errors   Unusable
     """
@@ -34,32 +32,61 @@ def load(path: str) -> tuple[dict[str, Callable[..., int | None]], str]:
         library = ctypes.CDLL(path)
     except OSError as error:
         raise Unusable(f"{path}: not a shared library that can be loaded: {error}") from error
-    functions: dict[str, Callable[..., int | None]] = {}
-    for name in KERNEL_APIS:
-        function = _symbol(library, name)
-        if function is None:
-            continue
-        api = APIS[name]
-        function.argtypes = [_TYPES[parameter] for parameter in api.parameters]
-        function.restype = None if api.role == "free" else ctypes.c_uint64
-        functions[name] = function
+    functions = _functions(library)
     if not functions:
         raise Unusable(f"{path}: exports none of the kernel's allocator calls ({', '.join(KERNEL_APIS)})")
-    reset = _symbol(library, HOOKS[0])
+    reset = _hook(library, RESET, None)
     if reset is not None:
-        reset.argtypes, reset.restype = [], None
         reset()
-    profile = _symbol(library, HOOKS[1])
-    if profile is None:
-        return functions, ""
-    profile.argtypes, profile.restype = [], ctypes.c_char_p
-    name_given = profile()
-    return functions, name_given.decode("utf-8", "replace") if name_given else ""
+    profile = _hook(library, PROFILE, ctypes.c_char_p)
+    name = b"" if profile is None else profile() or b""
+    return Opened(functions, Native(), name.decode("utf-8", "replace"), watch=_watch(library))
 
 
-def _symbol(library: ctypes.CDLL, name: str) -> ctypes._NamedFuncPointer | None:
-    """Return a function of the library, or None if it exports no such symbol."""
-    try:
-        return library[name]
-    except AttributeError:
+def _functions(library: ctypes.CDLL) -> dict[str, Function]:
+    """Return the calls that the library has, with what they need, and the driver's that it has hooks for."""
+    symbols: dict[str, Symbol] = {}
+    for name in (*KERNEL_APIS, *_PAGE_HELPERS):
+        function = own(library, name)
+        if function is None:
+            continue
+        symbols[name] = function
+        if name in _PAGE_HELPERS:
+            function.argtypes, function.restype = [WORD], WORD
+        else:
+            declare(name, function)
+    adapters = Adapters(symbols)
+    functions = {
+        name: adapters.function(name) for name in KERNEL_APIS if symbols.keys() >= {name, *APIS[name].needs}
+    }
+    if functions:
+        fail_nth = _hook(library, FAIL_NTH, None, UINT)
+        if fail_nth is not None:
+            functions["fail_nth"] = fail_nth
+        for name in ("preempt_disable", "preempt_enable"):
+            switch = _hook(library, name, None)
+            if switch is not None:
+                functions[name] = switch
+    return functions
+
+
+def _watch(library: ctypes.CDLL) -> Callable[[Callable[[], None]], None] | None:
+    """Return what registers a function that the library calls when it sleeps, None if it has none."""
+    register = _hook(library, ON_SLEEP, None, CALLBACK)
+    if register is None:
         return None
+    kept: list[object] = []
+
+    def watch(asleep: Callable[[], None]) -> None:
+        kept.append(CALLBACK(asleep))
+        register(kept[-1])
+
+    return watch
+
+
+def _hook(library: ctypes.CDLL, name: str, result: CType | None, *arguments: CType) -> Symbol | None:
+    """Return a function of the library with its types, or None if it exports no such symbol."""
+    function = own(library, name)
+    if function is not None:
+        function.argtypes, function.restype = arguments, result
+    return function

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable
 from typing import Final
 
-from kmem_oracle.targets.library import Unusable
+from kmem_oracle.targets.linked import own
+from kmem_oracle.targets.opened import Function, Unusable
 from kmem_spec.gfp import ZERO
 from kmem_spec.units import MAX_ORDER, PAGE_SIZE, SIZE_MAX, ZERO_SIZE_PTR, array_size, power_of_two_divisor
 
@@ -32,12 +32,13 @@ class Malloc:
         """
         try:
             library = ctypes.CDLL(path or None)
-            found = [library[name] for name in _SYMBOLS]
         except OSError as error:
             raise Unusable(f"malloc:{path}: cannot be loaded: {error}") from error
-        except AttributeError as error:
-            raise Unusable(f"malloc:{path}: no malloc library: {error}") from error
-        self._memalign, self._calloc, self._realloc, self._release, self._usable = found
+        found = [own(library, name) if path else library[name] for name in _SYMBOLS]
+        missing = [name for name, function in zip(_SYMBOLS, found, strict=True) if function is None]
+        if missing:
+            raise Unusable(f"malloc:{path}: no malloc library: it exports no {', no '.join(missing)}")
+        self._memalign, self._calloc, self._realloc, self._release, self._usable = (f for f in found if f)
         pointer = ctypes.POINTER(_SIZE)
         self._memalign.argtypes, self._memalign.restype = [pointer, _SIZE, _SIZE], ctypes.c_int
         self._calloc.argtypes, self._calloc.restype = [_SIZE, _SIZE], _SIZE
@@ -47,7 +48,7 @@ class Malloc:
         self._out = _SIZE(0)
         self._where = ctypes.pointer(self._out)
 
-    def functions(self) -> dict[str, Callable[..., int | None]]:
+    def functions(self) -> dict[str, Function]:
         """Return the calls by kernel name."""
         return {
             "kmalloc": self.kmalloc,

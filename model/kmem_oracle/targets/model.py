@@ -7,7 +7,8 @@ from typing import Final
 
 from kmem_model.kernel import Kernel
 from kmem_model.memory import PAGE_OFFSET, Memory
-from kmem_oracle.targets.access import PATTERN, PHASES, Access, first_difference
+from kmem_oracle.targets.access import PATTERN, PHASES, first_difference
+from kmem_oracle.targets.opened import Function, Opened
 from kmem_spec.table import Refused
 from kmem_spec.units import MAX_ORDER, PAGE_SIZE
 
@@ -41,23 +42,53 @@ class ModelMemory:
         offset = self._memory.first_other(start + begin, end - begin, 0) if end > begin else None
         return -1 if offset is None else begin + offset
 
+    def read(self, start: int, length: int) -> bytes:
+        """Return the bytes of an extent."""
+        return self._memory.read(start, length)
 
-def open_model() -> tuple[dict[str, Callable[..., int | None]], Access, str, int]:
-    """Return the model's calls, the way to its memory, its profile, its largest object."""
+    def write(self, start: int, data: bytes) -> None:
+        """Set the bytes from `start` on."""
+        self._memory.write(start, data)
+
+
+def open_model() -> Opened:
+    """Return a fresh model."""
     kernel = Kernel(ZONE_BYTES)
-    functions = {name: _lenient(call) for name, call in kernel.api.items()}
-    return functions, ModelMemory(kernel.memory), "linux-6.1", LARGEST
+    sleeper = Sleeper(kernel)
+    functions = {name: sleeper.lenient(call) for name, call in kernel.api.items()}
+    return Opened(functions, ModelMemory(kernel.memory), "linux-6.1", LARGEST, sleeper.watch)
 
 
-def _lenient(call: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Return the call with NULL for a refusal of the caller's mistake, which the judge finds by itself."""
+class Sleeper:
+    """The model's calls, which tell when they sleep, and answer NULL to the caller's mistakes."""
 
-    def run(*args: int) -> int:
-        try:
-            return call(*args) or 0
-        except Refused as refused:
-            if not refused.clause.startswith("CALLER-"):
-                raise
-            return 0
+    def __init__(self, kernel: Kernel) -> None:
+        """Tell nobody yet."""
+        self._kernel = kernel
+        self._asleep: Callable[[], None] = _nobody
 
-    return run
+    def watch(self, asleep: Callable[[], None]) -> None:
+        """Register what is called when a call sleeps."""
+        self._asleep = asleep
+
+    def lenient(self, call: Function) -> Function:
+        """Return the call with NULL for a refusal of the caller's mistake, which is the judge's to find."""
+        kernel = self._kernel
+
+        def run(*args: object) -> int | list[int] | None:
+            try:
+                return call(*args)
+            except Refused as refused:
+                if not refused.clause.startswith("CALLER-"):
+                    raise
+                return 0
+            finally:
+                if kernel.slept:
+                    kernel.slept = False
+                    self._asleep()
+
+        return run
+
+
+def _nobody() -> None:
+    """Tell nobody."""

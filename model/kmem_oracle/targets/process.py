@@ -20,19 +20,27 @@ from types import TracebackType
 from typing import Final, Self
 
 from kmem_oracle.script import Op
-from kmem_oracle.targets.driver import CALLING, HEADER, RECORD, TOUCHING
+from kmem_oracle.targets.records import (
+    AHEAD,
+    CHUNK,
+    COUNT,
+    HEADER,
+    NOTE,
+    NOTES_AT,
+    PART,
+    RECORD,
+    TOUCHING,
+    RawNote,
+    Record,
+)
 from kmem_oracle.targets.wire import Message, receive, send
 from kmem_oracle.targets.worker import OUT_OF_MEMORY
 
-CHUNK: Final = 2048  # calls to a chunk
-AHEAD: Final = 3  # chunks that may be on their way, so that the target never waits for the judge
-PART: Final = CHUNK * RECORD.size
 LOAD_SECONDS: Final = 20.0
 PROCESSOR_SHARE: Final = (
     0.3  # of a call's time limit that may be processor time: a loop shows sooner than a wait
 )
 PIPE_BYTES: Final = 1 << 20  # room for a chunk of calls, so that sending one does not wait for the child
-Record = tuple[int, int, int, int, int]
 
 
 class CouldNotRun(Exception):
@@ -143,6 +151,13 @@ class Worker:
         begin = HEADER.size + part * PART
         return list(RECORD.iter_unpack(self._memory[begin : begin + count * RECORD.size]))
 
+    def notes(self, part: int) -> list[RawNote]:
+        """Return the notes that were made during a chunk, in order."""
+        begin = HEADER.size + part * PART + NOTES_AT
+        count = COUNT.unpack_from(self._memory, begin)[0]
+        begin += COUNT.size
+        return list(NOTE.iter_unpack(self._memory[begin : begin + count * NOTE.size])) if count else []
+
 
 class Run:
     """One child with one freshly loaded target. Use it as a context."""
@@ -210,8 +225,8 @@ class Run:
             ("ops", HEADER.size + self._part * PART, [(api, out, args) for api, out, args in ops])
         )
 
-    def finish(self) -> tuple[list[Record], Death | None]:
-        """Wait for the oldest chunk: its records, and how the target died if it did.
+    def finish(self) -> tuple[list[Record], list[RawNote], Death | None]:
+        """Wait for the oldest chunk: its records and notes, and how the target died if it did.
 
         A call that takes longer than the worker's `call_seconds`, or a fair share of them of processor
         time, is a hang, and is killed.
@@ -222,15 +237,15 @@ class Run:
             message = self._worker.message()
             if message is not None and message[0] == "done":
                 self._sent.popleft()
-                return self._worker.records(part, count), None
+                return self._worker.records(part, count), self._worker.notes(part), None
             how = "ended the worker" if message is None else describe_exit(int(str(message[1])))
             self._ended = True
         index, doing, begun = self._worker.position()
         if begun != part:  # it died before the first call of this chunk
-            index, doing = 0, CALLING
+            return [], [], Death(0, how)
         if doing == TOUCHING:
             how = f"gave memory that cannot be used: touching it {how}"
-        return self._worker.records(part, index), Death(index, how)
+        return self._worker.records(part, index), self._worker.notes(part), Death(index, how)
 
     def _stuck(self) -> str:
         """Wait for an answer; if a call takes too long, kill the child and say so."""

@@ -16,14 +16,14 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
 from typing import Final
 
-from kmem_oracle.targets.access import Access, Native
-from kmem_oracle.targets.driver import Driver
-from kmem_oracle.targets.library import Unusable, load
+from kmem_oracle.targets.access import Native
+from kmem_oracle.targets.driver import Driver, runnable
+from kmem_oracle.targets.library import open_library
 from kmem_oracle.targets.malloc import Malloc
 from kmem_oracle.targets.model import open_model
+from kmem_oracle.targets.opened import Opened, Unusable
 from kmem_oracle.targets.wire import receive, receive_marked, send
 
 PR_SET_PDEATHSIG: Final = 1
@@ -67,27 +67,31 @@ def _run(inbox: int, outbox: int, shared: mmap.mmap, kind: str, name: str, limit
     if limit and kind != "model":
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
-        functions, access, profile, largest = _open(kind, name)
+        target = _open(kind, name)
     except Unusable as error:
         send(outbox, ("unusable", str(error)))
         return
-    send(outbox, ("ready", sorted(functions), profile))
+    send(outbox, ("ready", sorted(runnable(target.functions)), target.profile))
     gc.disable()
-    driver = Driver(functions, access, memoryview(shared), largest)
+    watched = target.watch is not None
+    driver = Driver(target.functions, target.access, memoryview(shared), target.largest, watched=watched)
+    if target.watch is not None:
+        target.watch(driver.notes.asleep)
     while (message := receive(inbox)) is not None and message[0] == "ops":
         driver.run(message[2], int(str(message[1])))  # type: ignore[arg-type]  # marshalled by `process`
         send(outbox, ("done",))
 
 
-def _open(kind: str, name: str) -> tuple[dict[str, Callable[..., int | None]], Access, str, int]:
-    """Return a target's calls, the way to its memory, the profile it names, its largest object."""
+def _open(kind: str, name: str) -> Opened:
+    """Open a target.
+
+    Errors   Unusable
+    """
     if kind == "model":
         return open_model()
-    largest = 1 << 26  # bytes of one object that are filled; more is never asked of a library by the rules
     if kind == "malloc":
-        return Malloc(name).functions(), Native(), "", largest
-    functions, profile = load(name)
-    return functions, Native(), profile, largest
+        return Opened(Malloc(name).functions(), Native())
+    return open_library(name)
 
 
 def _die_with_parent() -> None:

@@ -1,0 +1,34 @@
+"""What an opened target is: its calls, the way to its memory, and what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kmem_oracle.targets.access import Access
+
+Function = Callable[..., int | list[int] | None]
+LARGEST: Final = 1 << 26  # bytes of one object that are filled; more is never asked of a library by the rules
+
+
+class Unusable(Exception):
+    """A target that cannot be used; the message is one line that says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A target that runs calls.
+
+    functions  its calls by kernel name, over integers
+    access     the way to its memory
+    profile    the name of the promises it makes, empty for none
+    largest    bytes of the largest object that is touched
+    watch      registers what is to be called when a call sleeps; None where that cannot be observed
+    """
+
+    functions: Mapping[str, Function]
+    access: Access
+    profile: str = ""
+    largest: int = LARGEST
+    watch: Callable[[Callable[[], None]], None] | None = None
