@@ -67,6 +67,11 @@ class FreeLists:
         self._frames = frames
         self._slab_at = slab_at
 
+    @property
+    def unused(self) -> bool:
+        """Whether no object is live."""
+        return self.cache.live.every(lambda *_: False)
+
     def alloc(self, gfp: int) -> int:
         """Return the address of an object, or NULL.
 

@@ -74,6 +74,11 @@ _caller(
     "mm/slab_common.c: kmem_cache_destroy; mm/mempool.c: mempool_destroy",
 )
 _caller(
+    "CALLER-POOL",
+    "A mempool keeps one element or more, and somebody is left to free one where a caller waits for it.",
+    "mm/mempool.c: mempool_resize, mempool_alloc",
+)
+_caller(
     "CALLER-CTOR-ZERO",
     "Objects of a cache with a constructor are not asked for zeroed.",
     "mm/slub.c: new_slab, on __GFP_ZERO and constructors",
