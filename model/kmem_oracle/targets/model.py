@@ -6,49 +6,61 @@ from collections.abc import Callable
 from typing import Final
 
 from kmem_model.kernel import Kernel
-from kmem_model.memory import PAGE_OFFSET, Memory
-from kmem_oracle.targets.access import PATTERN, PHASES, first_difference
+from kmem_model.memory import PAGE_OFFSET
+from kmem_model.view import View
+from kmem_oracle.targets.access import LARGEST, PATTERN, PHASES, first_difference
 from kmem_oracle.targets.opened import Function, Opened
+from kmem_spec.area import VMALLOC_END, VMALLOC_START
 from kmem_spec.table import Refused
-from kmem_spec.units import MAX_ORDER, PAGE_SIZE
 
 ZONE_BYTES: Final = 4 << 30
-LARGEST: Final = PAGE_SIZE << MAX_ORDER
 
 
 class ModelMemory:
     """The model's memory as a driver reaches it."""
 
-    def __init__(self, memory: Memory) -> None:
-        """Look into `memory`."""
-        self._memory = memory
+    def __init__(self, view: View) -> None:
+        """Look through `view`."""
+        self._view = view
 
     def reachable(self, start: int, length: int) -> bool:
-        """Say whether the extent lies in the direct map."""
+        """Say whether the extent lies in the direct map or in the vmalloc space."""
+        if start >= VMALLOC_START:
+            return start + length <= VMALLOC_END
         return start >= PAGE_OFFSET and start + length <= PAGE_OFFSET + ZONE_BYTES
 
     def fill(self, start: int, length: int, identifier: int) -> None:
         """Write the pattern of an object over an extent."""
         at = identifier * 40503 & (PHASES - 1)
-        self._memory.write(start, PATTERN[at : at + length])
+        if length <= LARGEST:
+            self._view.write(start, PATTERN[at : at + length])
+            return
+        for piece in range(0, length, LARGEST):
+            self.fill(start + piece, min(LARGEST, length - piece), identifier)
 
     def changed(self, start: int, length: int, identifier: int) -> int:
         """Return the offset of the first byte that differs from the object's pattern, or -1."""
         at = identifier * 40503 & (PHASES - 1)
-        return first_difference(self._memory.read(start, length), PATTERN[at : at + length])
+        if length <= LARGEST:
+            return first_difference(self._view.read(start, length), PATTERN[at : at + length])
+        for piece in range(0, length, LARGEST):
+            offset = self.changed(start + piece, min(LARGEST, length - piece), identifier)
+            if offset >= 0:
+                return piece + offset
+        return -1
 
     def nonzero(self, start: int, begin: int, end: int) -> int:
         """Return the offset from `start` of the first byte from `begin` to `end` that is not zero, or -1."""
-        offset = self._memory.first_other(start + begin, end - begin, 0) if end > begin else None
+        offset = self._view.first_other(start + begin, end - begin, 0) if end > begin else None
         return -1 if offset is None else begin + offset
 
     def read(self, start: int, length: int) -> bytes:
         """Return the bytes of an extent."""
-        return self._memory.read(start, length)
+        return self._view.read(start, length)
 
     def write(self, start: int, data: bytes) -> None:
         """Set the bytes from `start` on."""
-        self._memory.write(start, data)
+        self._view.write(start, data)
 
 
 def open_model() -> Opened:
@@ -56,7 +68,7 @@ def open_model() -> Opened:
     kernel = Kernel(ZONE_BYTES)
     sleeper = Sleeper(kernel)
     functions = {name: sleeper.lenient(call) for name, call in kernel.api.items()}
-    return Opened(functions, ModelMemory(kernel.memory), "linux-6.1", LARGEST, sleeper.watch)
+    return Opened(functions, ModelMemory(kernel.view), "linux-6.1", watch=sleeper.watch)
 
 
 class Sleeper:
