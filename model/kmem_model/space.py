@@ -32,7 +32,7 @@ class Space:
         self.holes = Holes(self.areas.start, self.areas.end)
         self.waiting: list[int] = []
         self.waiting_bytes = 0
-        self._frames = frames
+        self.frames = frames
 
     def make(self, pages: int, gfp: int) -> int:
         """Return the start of a new area with frames of its own, or NULL; then everything is as before.
@@ -43,7 +43,7 @@ class Space:
         start = self._reserve(pages * PAGE_SIZE + GUARD)
         if start == NULL:
             return NULL
-        take, back = self._frames.take, self.areas.back
+        take, back = self.frames.take, self.areas.back
         for _ in range(pages):
             frame = take(0, gfp)
             if frame == NULL:
@@ -69,7 +69,7 @@ class Space:
 
         Source   mm/vmalloc.c: vfree
         """
-        unback, give = self.areas.unback, self._frames.give
+        unback, give = self.areas.unback, self.frames.give
         for _ in range(self.mapped(start)):
             give(unback(start), 0)
         self._release(start)

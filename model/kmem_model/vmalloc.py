@@ -215,5 +215,5 @@ class VmallocCalls(Core):
 
     def _own_area(self, p: int, family: Family, *, freeing: bool) -> None:
         """Refuse what is not the start of an area that `family` gave."""
-        if self.block_at(p).family != family:
+        if self.block_at(p).family != family or p in self.lent:
             self.refuse(p, freeing=freeing)
