@@ -90,7 +90,7 @@ class PoolCalls(CacheCalls):
         )
 
     def mempool_alloc(self, handle: int, gfp: int) -> int:
-        """Return an element: the allocator's if it has one at once, else of the reserve, else by waiting; or NULL.
+        """Return an element: the allocator's if it has one at once, else the reserve's, else by waiting.
 
         Clause   CALLER-HANDLE, CALLER-GFP, CALLER-CONTEXT, CALLER-POOL
         Gives    NULL only where the mask may not sleep

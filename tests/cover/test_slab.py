@@ -11,8 +11,9 @@ from kmem_model.caches import Caches, FreeLists
 from kmem_model.frames import Frames
 from kmem_model.layout import objects_per_slab, slab_order, slot_size
 from kmem_model.page import machine
-from kmem_model.slab import Cache
+from kmem_model.slab import BuiltCache, Cache
 from kmem_spec import cache as rules
+from kmem_spec import construct, slab_flags
 from kmem_spec.clauses import CLAUSES, Clause
 from kmem_spec.gfp import DMA, GFP_KERNEL
 from kmem_spec.slab import CLASS_SIZES
@@ -29,6 +30,7 @@ STATE_RULES = [
     "SLAB-PAGES",
     "SLAB-OWNER",
 ]
+BUILT_RULES = ["CACHE-CONSTRUCTED", "CACHE-DESTRUCTED"]
 
 
 def new_cache(owners: DictTable[int] | None = None, *, slot: int = 96, order: int = 0) -> Cache:
@@ -36,11 +38,17 @@ def new_cache(owners: DictTable[int] | None = None, *, slot: int = 96, order: in
     return Cache("test", slot, 8, slot, order, objects, DictTable() if owners is None else owners)
 
 
+def built_cache(constructed: DictTable[int] | None = None, number: int = 7) -> BuiltCache:
+    table: DictTable[int] = DictTable() if constructed is None else constructed
+    return BuiltCache("test", 96, 8, 96, 0, 42, DictTable(), number=number, constructed=table)
+
+
 def tables(cache: Cache) -> tuple[object, ...]:
     """Return a copy of all that a step may change."""
-    return tuple(
-        dict(table) for table in (cache.slabs, cache.live, cache.owners) if isinstance(table, DictTable)
-    )
+    every = [cache.slabs, cache.live, cache.owners]
+    if isinstance(cache, BuiltCache):
+        every += [cache.built, cache.constructed]
+    return tuple(dict(table) for table in every if isinstance(table, DictTable))
 
 
 def refused(step: Callable[[], object]) -> str:
@@ -52,7 +60,7 @@ def refused(step: Callable[[], object]) -> str:
 
 class TestRules:
     @pytest.mark.parametrize(
-        "clause", [CLAUSES[identifier] for identifier in STATE_RULES], ids=lambda c: c.id
+        "clause", [CLAUSES[identifier] for identifier in STATE_RULES + BUILT_RULES], ids=lambda c: c.id
     )
     def test_has_a_witness_and_a_broken_example(self, clause: Clause) -> None:
         assert clause.kind == "state"
@@ -137,6 +145,101 @@ class TestSteps:
         small.grow(BASE - PAGE_SIZE)
         assert refused(lambda: large.grow(BASE - 8 * PAGE_SIZE)) == "SLAB-PAGES"
         assert rules.broken_clauses([small, large]) == []
+
+
+class TestConstruction:
+    def ready(self, built: int = 42) -> BuiltCache:
+        """Return a cache with one slab, so many of its slots constructed."""
+        cache = built_cache()
+        cache.grow(BASE)
+        for _ in range(built):
+            cache.construct(BASE)
+        return cache
+
+    def broken(self, *caches: BuiltCache) -> list[str]:
+        return construct.broken_constructions(caches, caches[0].constructed)
+
+    def test_slots_are_constructed_one_by_one_used_and_destructed(self) -> None:
+        cache = built_cache()
+        cache.grow(BASE)
+        assert [cache.construct(BASE) for _ in range(42)] == [BASE + 96 * index for index in range(42)]
+        assert cache.alloc(BASE, 41) == BASE + 96 * 41
+        assert rules.broken_clauses([cache]) == self.broken(cache) == []
+        cache.free(BASE, 41)
+        assert [cache.destruct(BASE) for _ in range(42)] == [BASE + 96 * index for index in range(41, -1, -1)]
+        cache.shrink(BASE)
+        assert tables(cache) == ({}, {}, {}, {}, {})
+
+    refusals = [
+        ("one slot too many", 42, "SLAB-INSIDE", lambda cache: cache.construct(BASE)),
+        ("a slot of no slab", 42, "SLAB-INSIDE", lambda cache: cache.construct(BASE + PAGE_SIZE)),
+        ("a slab in use", 42, "SLAB-EMPTY", lambda cache: (cache.alloc(BASE, 0), cache.destruct(BASE))),
+        ("no slab destructed", 42, "SLAB-EMPTY", lambda cache: cache.destruct(BASE + PAGE_SIZE)),
+        ("nothing left to destruct", 0, "CACHE-DESTRUCTED", lambda cache: cache.destruct(BASE)),
+        ("a slab half made handed out", 41, "CACHE-CONSTRUCTED", lambda cache: cache.alloc(BASE, 0)),
+        ("a slab half gone handed out", 1, "CACHE-CONSTRUCTED", lambda cache: cache.alloc(BASE, 0)),
+        ("a constructed slab given up", 1, "CACHE-DESTRUCTED", lambda cache: cache.shrink(BASE)),
+        ("no slab given up", 42, "CACHE-DESTRUCTED", lambda cache: cache.shrink(BASE + PAGE_SIZE)),
+        ("slab twice", 42, "SLAB-PAGES", lambda cache: cache.grow(BASE)),
+    ]
+
+    @pytest.mark.parametrize(
+        ("built", "step", "clause"), [(b, s, c) for _, b, c, s in refusals], ids=[n for n, *_ in refusals]
+    )
+    def test_a_wrong_choice_is_refused_and_changes_nothing(
+        self, built: int, step: Callable[[BuiltCache], object], clause: str
+    ) -> None:
+        cache = self.ready(built)
+        before = tables(cache)
+        assert refused(lambda: step(cache)) == clause
+        if clause != "SLAB-EMPTY":  # whose row hands an object out first
+            assert tables(cache) == before
+
+    def test_a_slot_that_is_constructed_by_another_is_not_constructed_again(self) -> None:
+        cache = built_cache(DictTable({BASE: 8}))
+        cache.grow(BASE)
+        assert refused(lambda: cache.construct(BASE)) == "CACHE-CONSTRUCTED"
+        cache.built.put(BASE, 1)
+        assert refused(lambda: cache.destruct(BASE)) == "CACHE-DESTRUCTED"
+
+    def test_rules_are_looked_at_at_every_slot_and_address(self) -> None:
+        assert self.broken(self.ready(41)) == ["CACHE-CONSTRUCTED"]
+        cache = self.ready()
+        cache.constructed.put(BASE + PAGE_SIZE, 7)
+        assert self.broken(cache) == ["CACHE-DESTRUCTED"]
+        cache.constructed.put(BASE + PAGE_SIZE, 9)  # of no cache that there is
+        assert self.broken(cache) == ["CACHE-DESTRUCTED"]
+        cache.constructed.drop(BASE + PAGE_SIZE)
+        cache.constructed.put(BASE, 9)
+        assert self.broken(cache) == BUILT_RULES
+
+    def test_a_slot_is_due_while_it_counts_or_its_slab_is_in_use(self) -> None:
+        due = CLAUSES["CACHE-CONSTRUCTED"].applies
+        cache = self.ready(3)
+        assert [due(cache, BASE, index) for index in (-1, 0, 2, 3)] == [False, True, True, False]
+        cache.slabs.put(BASE, 1)
+        assert due(cache, BASE, 41)
+        assert not due(cache, BASE, 42)
+        assert not due(cache, BASE + PAGE_SIZE, 0)
+
+
+class TestFlags:
+    def test_no_two_flags_share_a_bit(self) -> None:
+        bits = list(slab_flags.NAMES.values())
+        assert all(bit & (bit - 1) == 0 for bit in bits)
+        assert len(set(bits)) == len(bits)
+        assert sum(bits) == slab_flags.PERMITTED
+
+    def test_numbers_are_those_of_the_kernel(self) -> None:
+        assert slab_flags.HWCACHE_ALIGN == 0x2000
+        assert slab_flags.PANIC == 0x40000
+        assert slab_flags.ACCOUNT == 0x4000000
+
+    def test_they_are_shown_by_name(self) -> None:
+        assert slab_flags.describe(0) == "0"
+        assert slab_flags.describe(0x2000 | 0x400) == "SLAB_RED_ZONE | SLAB_HWCACHE_ALIGN"
+        assert slab_flags.describe(0x80002000) == "SLAB_HWCACHE_ALIGN | 0x80000000"
+        assert slab_flags.describe(1) == "0x1"
 
 
 # facts/slab.md, section 4: order and objects by the number of CPUs, for the kmalloc classes.
