@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Final
 
-from kmem_oracle.draws import Draws
+from kmem_oracle.draws import Draws, repeated
 from kmem_oracle.script import Op
 from kmem_spec.units import PAGE_SIZE
 
@@ -17,11 +17,6 @@ ROUNDS: Final = 24  # more than the judge wants to see fail in a row
 FREED: Final = Op("kfree", 0, (1,))
 
 
-def _repeated(count: int, *ops: Op) -> Iterator[Op]:
-    """Return the calls in turn, that many times."""
-    return itertools.chain.from_iterable(itertools.repeat(ops, count))
-
-
 class Cycles(Draws):
     """Phases made of one stretch of calls over and over, from empty to empty."""
 
@@ -30,15 +25,15 @@ class Cycles(Draws):
         gfp = self.bases[0]
         size = (8193, 3 * PAGE_SIZE, 40_000)[turn % 3]
         count = 17_000 if turn % 2 == 0 else 2_000
-        return _repeated(count, Op("kmalloc", 1, (size, gfp)), FREED)
+        return repeated(count, Op("kmalloc", 1, (size, gfp)), FREED)
 
     def resize_leaks(self, turn: int) -> Iterator[Op]:
         """Objects that move when they grow, and objects resized to nothing, alone, many times."""
         gfp = self.bases[0]
         small, large = ((16 * PAGE_SIZE, 64 * PAGE_SIZE), (PAGE_SIZE, 8 * PAGE_SIZE), (96, 8192))[turn % 3]
         grow, undo = Op("krealloc", 1, (1, large, gfp)), Op("krealloc", 1, (1, 0, gfp))
-        moves = _repeated(1_200, Op("kmalloc", 1, (small, gfp)), grow, FREED)
-        return itertools.chain(moves, _repeated(600, Op("kmalloc", 1, (large * 2, gfp)), undo))
+        moves = repeated(1_200, Op("kmalloc", 1, (small, gfp)), grow, FREED)
+        return itertools.chain(moves, repeated(600, Op("kmalloc", 1, (large * 2, gfp)), undo))
 
     def page_leaks(self, turn: int) -> Iterator[Op]:
         """Blocks made and freed alone: first the largest, whose leaks tell soonest."""
@@ -50,7 +45,7 @@ class Cycles(Draws):
         """A few slabs filled and emptied, many times."""
         gfp = self.bases[0]
         size, number = ((8192, 16), (4096, 24), (2048, 40), (1024, 80))[turn % 4]
-        return _repeated(560 if turn < 2 else 2000, *self._filled(size, number, gfp))
+        return repeated(560 if turn < 2 else 2000, *self._filled(size, number, gfp))
 
     def exhaust_objects(self, turn: int) -> Iterator[Op]:
         """One size: a few rounds, then until it fails, twice, then rounds again."""
@@ -84,12 +79,12 @@ class Cycles(Draws):
             first = first or self.make(maker, self.random.choice((8, 64, 96, 512, PAGE_SIZE)), self.bases[0])
             undo = self.drop(first.out)
             undo = undo if undo.api != "krealloc" else Op("kfree", 0, (first.out,))
-            yield from _repeated(count, first, undo)
+            yield from repeated(count, first, undo)
 
     def _alone(self, order: int, rounds: int, gfp: int) -> Iterator[Op]:
         """Return a block made and freed, nothing else live, so often."""
         make, undo = Op("__get_free_pages", 1, (gfp, order)), Op("free_pages", 0, (1, order))
-        return _repeated(rounds, make, undo)
+        return repeated(rounds, make, undo)
 
     def _filled(self, size: int, number: int, gfp: int) -> Iterator[Op]:
         """Yield that many objects made, then all freed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Final
 
 from kmem_oracle.script import Op
 from kmem_spec.apis import APIS, KERNEL_APIS
+from kmem_spec.calls import Family
 from kmem_spec.gfp import NAMES, ZERO, mask_is_legal
 from kmem_spec.profile import Profile
 from kmem_spec.slab import CLASS_SIZES
@@ -53,6 +55,11 @@ def boundary_sizes(profile: Profile) -> list[int]:
     return sorted(size for size in sizes if 0 < size <= profile.kmalloc_max)
 
 
+def repeated(count: int, *ops: Op) -> Iterator[Op]:
+    """Return the calls in turn, that many times."""
+    return itertools.chain.from_iterable(itertools.repeat(ops, count))
+
+
 class Draws:
     """Draw calls for a target with the calls `apis`, and keep count of what should be live."""
 
@@ -65,8 +72,8 @@ class Draws:
         self.modifiers = [names[name] for name in MODIFIERS]
         self.apis = apis
         makers = [name for name in KERNEL_APIS if APIS[name].role == "allocate" and name in apis]
-        self.kmallocs = [name for name in makers if APIS[name].family == "kmalloc" and "kfree" in apis]
-        self.pages = [name for name in makers if APIS[name].family == "page" and "free_pages" in apis]
+        self.kmallocs = [name for name in makers if APIS[name].family == "kmalloc"]
+        self.pages = [name for name in ("__get_free_pages", "get_zeroed_page") if name in apis]
         self.makers = self.kmallocs + self.pages
         self.zeroing = [name for name in self.kmallocs if APIS[name].zeroes]
         self.sizes = boundary_sizes(profile)
@@ -74,6 +81,23 @@ class Draws:
         self.live: dict[int, Held] = {}
         self.next = 1
         self.bytes = 0
+
+    def has(self, *names: str) -> bool:
+        """Say whether the target has all of these calls."""
+        return self.apis.issuperset(names)
+
+    def of_family(self, family: Family) -> list[str]:
+        """Return the target's calls of that family which make an object and take no cache or pool."""
+        return [
+            name
+            for name, api in APIS.items()
+            if api.family == family and api.role == "allocate" and name in self.apis
+        ]
+
+    def new(self, count: int = 1) -> int:
+        """Return the first of so many ids not used yet."""
+        first, self.next = self.next, self.next + count
+        return first
 
     def gfp(self) -> int:
         """Draw a legal mask: a base with now and then a modifier, or with __GFP_ZERO."""

@@ -9,8 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from kmem_oracle.area_phases import AreaPhases
+from kmem_oracle.cache_phases import CachePhases
+from kmem_oracle.copy_phases import CopyPhases
 from kmem_oracle.cycles import Cycles
 from kmem_oracle.draws import KEPT, SMALL
+from kmem_oracle.mask_phases import MaskPhases
+from kmem_oracle.page_phases import PagePhases
 from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op
 from kmem_spec.gfp import ZERO
 from kmem_spec.units import PAGE_SIZE, SIZE_MAX
@@ -49,21 +54,43 @@ class Phase:
     ops: Iterator[Op]
 
 
-class Generator(Cycles):
+Aim = tuple[str, Callable[[int], Iterator[Op]], bool]
+
+
+class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPhases):
     """Make phases for a target."""
 
     def phases(self) -> Iterator[Phase]:
-        """Yield phases: each aim in turn, again and again with other draws; none if nothing can be freed."""
-        kmalloc, plain = bool(self.kmallocs), "kmalloc" in self.kmallocs
-        blocks = "__get_free_pages" in self.pages
-        plan: list[tuple[str, Callable[[int], Iterator[Op]], bool]] = [
+        """Yield phases: each aim in turn, again and again with other draws; none if nothing can be made."""
+        aims = [(name, make) for name, make, possible in self.aims() if possible]
+        for turn in range(1 << 30 if aims else 0):
+            for name, make in aims:
+                self.live.clear()
+                self.next, self.bytes = 1, 0
+                yield Phase(name, make(turn))
+
+    def aims(self) -> list[Aim]:
+        """Return the aims, and for each whether the target has the calls for it."""
+        return [*self.aims_of_pages_and_objects(), *self.aims_of_caches_and_areas()]
+
+    def aims_of_pages_and_objects(self) -> list[Aim]:
+        """Return the aims about kmalloc and the page calls."""
+        kmalloc, plain = bool(self.kmallocs), self.has("kmalloc", "kfree")
+        blocks = self.has("__get_free_pages", "free_pages")
+        return [
             ("boundaries", self.boundaries, kmalloc),
             ("arrays", self.arrays, bool({"kmalloc_array", "kcalloc"} & set(self.kmallocs))),
             ("resize", self.resizes, kmalloc and "krealloc" in self.apis),
             ("pages", self.blocks, bool(self.pages)),
+            ("struct pages", self.struct_pages, self.has("alloc_pages", "__free_pages")),
+            ("exact pages", self.exact_pages, self.has("alloc_pages_exact", "free_pages_exact")),
+            ("bulk pages", self.bulk_pages, self.has("alloc_pages_bulk", "__free_pages")),
+            ("orders", self.orders, bool({"get_order", "kmalloc_size_roundup"} & self.apis)),
             ("dirty", self.dirty, kmalloc),
             ("every size", self.every_size, kmalloc),
             ("mixed", self.mixed, bool(self.makers)),
+            ("copies", self.copies, plain and bool({"kmemdup", "kstrdup", "kstrndup"} & self.apis)),
+            ("several", self.several, plain),
             ("slabs", self.slabs, kmalloc),
             ("pressure", self.pressure, blocks),
             ("counters", self.counters, bool(self.makers)),
@@ -74,12 +101,32 @@ class Generator(Cycles):
             ("exhausted pages", self.exhaust_pages, blocks),
             ("exhausted objects", self.exhaust_objects, plain),
         ]
-        for turn in range(1 << 30 if self.makers else 0):
-            for name, make, possible in plan:
-                if possible:
-                    self.live.clear()
-                    self.next, self.bytes = 1, 0
-                    yield Phase(name, make(turn))
+
+    def aims_of_caches_and_areas(self) -> list[Aim]:
+        """Return the aims about caches, vmalloc, pools and masks."""
+        create = bool({"kmem_cache_create", "kmem_cache_create_26"} & self.apis)
+        caches = create and self.has("kmem_cache_alloc", "kmem_cache_free")
+        areas = bool(self.of_family("vmalloc")) and "vfree" in self.apis
+        maps = self.has("alloc_pages", "__free_pages", "vmap", "vunmap")
+        pools = bool({"mempool_create", "mempool_create_slab_pool"} & self.apis)
+        blocks = self.has("__get_free_pages", "free_pages")
+        return [
+            ("caches", self.caches, caches),
+            ("constructors", self.constructors, caches),
+            ("twins", self.twins, caches),
+            ("many caches", self.many_caches, caches),
+            ("cache cycles", self.cache_cycles, caches),
+            ("areas", self.areas, areas),
+            ("holes", self.holes, areas),
+            ("area resizes", self.area_resizes, areas and "vrealloc" in self.apis),
+            ("maps", self.maps, maps),
+            ("area cycles", self.area_cycles, areas),
+            ("either", self.either, bool(self.of_family("kv")) and "kvfree" in self.apis),
+            ("pools", self.pools_of, pools and self.has("mempool_alloc", "mempool_free", "mempool_destroy")),
+            ("reach", self.reach, blocks),
+            ("atomic", self.atomic, bool(self.makers)),
+            ("failures", self.failures, "fail_nth" in self.apis),
+        ]
 
     def boundaries(self, turn: int) -> Iterator[Op]:
         """Every size that matters through every call, a few objects live at a time; what must fail, fails."""

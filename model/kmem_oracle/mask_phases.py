@@ -1,0 +1,125 @@
+"""Phases of masks and failures: how deep each mask reaches, atomic context, failures that are armed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kmem_oracle.cycles import EXHAUST
+from kmem_oracle.draws import Draws
+from kmem_oracle.script import Op
+from kmem_spec.gfp import GFP_KERNEL, GFP_NOWAIT, GFP_USER, NAMES, NOFAIL, NORETRY, ZERO
+from kmem_spec.units import PAGE_SIZE
+
+ROUNDS = 20  # more than the judge wants to see in a row
+
+
+class MaskPhases(Draws):
+    """Phases about what a mask permits."""
+
+    def reach(self, turn: int) -> Iterator[Op]:
+        """Memory used up under one mask, then requests in pairs: the one that reaches deeper comes first."""
+        atomic = NAMES[self.profile.gfp]["GFP_ATOMIC"]
+        filling = (GFP_NOWAIT, atomic, GFP_KERNEL | NORETRY, GFP_USER | NORETRY)[turn % 4]
+        first = self.new(EXHAUST // (PAGE_SIZE << 4) + 64)
+        items = range(first, first + EXHAUST // (PAGE_SIZE << 4) + 64)
+        for number, item in enumerate(items):
+            yield Op("__get_free_pages", item, (filling, 0 if number >= len(items) - 64 else 4))
+        one, two = self.new(), self.new()
+        pairs = ((atomic, GFP_NOWAIT), (GFP_USER, GFP_KERNEL), (GFP_KERNEL, GFP_USER))
+        for deep, other in pairs:
+            for _ in range(ROUNDS):
+                for make, end in self.requests(one, deep):
+                    yield make
+                    again = next(op for op, _ in self.requests(two, other) if op.api == make.api)
+                    yield again
+                    yield end._replace(args=(two, *end.args[1:]))
+                    yield end
+        for make, end in self.requests(one, GFP_KERNEL | NOFAIL):
+            yield make
+            yield make._replace(out=two)
+            yield end
+            yield end._replace(args=(two, *end.args[1:]))
+        for item in items[::-1] if turn % 2 else items:
+            order = 0 if item - first >= len(items) - 64 else 4
+            yield Op("free_pages", 0, (item, order))
+
+    def requests(self, item: int, mask: int) -> list[tuple[Op, Op]]:
+        """Return a request for a page, and for an object, each with the call that frees it."""
+        pages = (Op("__get_free_pages", item, (mask, 0)), Op("free_pages", 0, (item, 0)))
+        objects = (Op("kmalloc", item, (PAGE_SIZE, mask)), Op("kfree", 0, (item,)))
+        return [pages, *([objects] if self.has("kmalloc", "kfree") else [])]
+
+    def atomic(self, _turn: int) -> Iterator[Op]:
+        """Calls in atomic context, under the masks that it allows."""
+        masks = (
+            NAMES[self.profile.gfp]["GFP_ATOMIC"],
+            GFP_NOWAIT,
+            NAMES[self.profile.gfp]["GFP_ATOMIC"] | ZERO,
+        )
+        cache, create = self.new(), None
+        if self.has("kmem_cache_create", "kmem_cache_alloc", "kmem_cache_free", "kmem_cache_destroy"):
+            create = Op("kmem_cache_create", cache, (1, 72, 0, 0, 0))
+            yield create
+        yield Op("preempt_disable", 0, ())
+        live: list[Op] = []
+        for size in (1, 64, 100, 4096, 20_000):
+            for mask in masks:
+                for api in self.kmallocs:
+                    made = self.make(api, size, mask)
+                    self.live.pop(made.out, None)
+                    yield made
+                    live.append(Op("kfree", 0, (made.out,)))
+                for api in self.pages:
+                    made = self.block(0, mask)
+                    self.live.pop(made.out, None)
+                    yield made
+                    live.append(Op("free_pages", 0, (made.out, 0)))
+                if create is not None:
+                    item = self.new()
+                    yield Op("kmem_cache_alloc", item, (cache, mask))
+                    live.append(Op("kmem_cache_free", 0, (cache, item)))
+        self.bytes = 0
+        yield from live
+        yield Op("preempt_enable", 0, ())
+        if create is not None:
+            yield Op("kmem_cache_destroy", 0, (cache,))
+
+    def failures(self, turn: int) -> Iterator[Op]:
+        """Every call with the n-th allocation made to fail; then the same call once more."""
+        for number in (1, 2, 3, 5) if turn == 0 else (1, 2, 4, 7, 12):
+            for makes, end in self.makings():
+                yield Op("fail_nth", 0, (number,))
+                yield from makes
+                yield Op("fail_nth", 0, (0,))
+                yield from end
+                yield from makes
+                yield from end
+        yield Op("fail_nth", 0, (0,))
+
+    def makings(self) -> Iterator[tuple[list[Op], list[Op]]]:
+        """Yield calls that make something, with those that undo it."""
+        gfp = self.bases[0]
+        for api in self.kmallocs:
+            made = self.make(api, self.random.choice((64, 5000, 100_000)), gfp)
+            self.live.pop(made.out, None)
+            yield [made], [Op("kfree", 0, (made.out,))]
+        if self.has("kmalloc", "krealloc", "kfree"):
+            item = self.new()
+            grown = [Op("krealloc", item, (item, size, gfp)) for size in (300, 20_000)]
+            yield [Op("kmalloc", item, (64, gfp)), *grown], [Op("check", 0, (item,)), Op("kfree", 0, (item,))]
+        if self.has("vmalloc", "vfree"):
+            item = self.new()
+            yield [Op("vmalloc", item, (9 * PAGE_SIZE,))], [Op("vfree", 0, (item,))]
+        if self.has("kmem_cache_create", "kmem_cache_alloc", "kmem_cache_free", "kmem_cache_destroy"):
+            cache, items = self.new(), [self.new() for _ in range(4)]
+            makes = [Op("kmem_cache_create", cache, (1, 3000, 0, 0, 0))]
+            makes += [Op("kmem_cache_alloc", item, (cache, gfp)) for item in items]
+            ends = [Op("kmem_cache_free", 0, (cache, item)) for item in items]
+            yield makes, [*ends, Op("kmem_cache_destroy", 0, (cache,))]
+            if self.has("kmem_cache_alloc_bulk", "kmem_cache_free_bulk"):
+                base = self.new(40)
+                create = Op("kmem_cache_create", cache, (1, 3000, 0, 0, 0))
+                bulk = Op("kmem_cache_alloc_bulk", base, (cache, gfp, 40, 0))
+                free = Op("kmem_cache_free_bulk", 0, (cache, 40, base))
+                yield [create, bulk], [free, Op("kmem_cache_destroy", 0, (cache,))]
+        self.bytes = 0

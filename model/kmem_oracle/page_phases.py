@@ -1,0 +1,96 @@
+"""Phases of the page calls beside blocks by order: struct pages, exact sizes, bulk, split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kmem_oracle.draws import Draws, repeated
+from kmem_oracle.script import Op
+from kmem_spec.gfp import ZERO
+from kmem_spec.units import PAGE_SIZE
+
+
+class PagePhases(Draws):
+    """Phases for targets with alloc_pages, alloc_pages_exact, alloc_pages_bulk or split_page."""
+
+    def struct_pages(self, turn: int) -> Iterator[Op]:
+        """Blocks by struct page, freed either way, and some split into single pages, freed in any order."""
+        ends = [name for name in ("__free_pages", "free_pages") if name in self.apis]
+        live: list[tuple[int, int]] = []
+        for order in (0, 1, 2, 3, 4, 0, 5, 1, 0, self.profile.max_order, 2, 0):
+            live.append((self.new(), order))
+            yield Op("alloc_pages", live[-1][0], (self.gfp(), order))
+        yield Op("alloc_pages", self.new(), (self.bases[0], self.profile.max_order + 1))
+        self.random.shuffle(live)
+        for item, order in live:
+            yield Op(self.random.choice(ends), 0, (item, order))
+        if "split_page" in self.apis:
+            for order in (0, 1, 2, 3, 4) if turn == 0 else (3, 5, 6):
+                block, pages = self.new(), self.new(1 << order)
+                zero = ZERO if order % 2 else 0
+                yield Op("alloc_pages", block, (self.bases[0] | zero, order))
+                yield Op("split_page", pages, (block, order))
+                for item in self.random.sample(range(pages, pages + (1 << order)), 1 << order):
+                    yield Op(self.random.choice(ends), 0, (item, 0))
+            whole = self.profile.max_order
+            for _ in range(6):  # what was split merges again
+                block, pages = self.new(), self.new(8)
+                yield Op("alloc_pages", block, (self.bases[0], 3))
+                yield Op("split_page", pages, (block, 3))
+                for item in range(pages, pages + 8):
+                    yield Op(ends[0], 0, (item, 0))
+                large = self.new()
+                yield Op("alloc_pages", large, (self.bases[0], whole))
+                yield Op(ends[0], 0, (large, whole))
+            block, pages = self.new(), self.new(16)
+            one = [Op(ends[0], 0, (item, 0)) for item in range(pages, pages + 16)]
+            make = Op("alloc_pages", block, (self.bases[0], 4))
+            yield from repeated(40 if turn == 0 else 1700, make, Op("split_page", pages, (block, 4)), *one)
+
+    def exact_pages(self, turn: int) -> Iterator[Op]:
+        """Exact sizes, whose surplus pages go back at once and serve others."""
+        live: list[tuple[int, int]] = []
+        sizes = (1, PAGE_SIZE, PAGE_SIZE + 1, 3 * PAGE_SIZE, 5 * PAGE_SIZE, 7 * PAGE_SIZE - 1, 9 * PAGE_SIZE)
+        for size in (
+            *sizes,
+            *sizes,
+            33 * PAGE_SIZE,
+            1 << 20,
+            (PAGE_SIZE << self.profile.max_order) - PAGE_SIZE,
+        ):
+            live.append((self.new(), size))
+            yield Op("alloc_pages_exact", live[-1][0], (size, self.gfp()))
+        too_large = (PAGE_SIZE << self.profile.max_order) + 1
+        yield Op("alloc_pages_exact", self.new(), (too_large, self.bases[0]))
+        self.random.shuffle(live)
+        for item, size in live:
+            yield Op("free_pages_exact", 0, (item, size))
+        item = self.new()
+        for pages, count in ((513, 70), (5, 200), (33, 300 if turn == 0 else 2000)):
+            size = pages * PAGE_SIZE
+            make = Op("alloc_pages_exact", item, (size, self.bases[0]))
+            yield from repeated(count, make, Op("free_pages_exact", 0, (item, size)))
+
+    def bulk_pages(self, turn: int) -> Iterator[Op]:
+        """Many single pages at once, freed one by one."""
+        end = "__free_pages" if "__free_pages" in self.apis else "free_pages"
+        for count in (1, 2, 7, 32, 100) if turn == 0 else (64, 256, 500):
+            first = self.new(count)
+            yield Op("alloc_pages_bulk", first, (self.gfp(), count, 0))
+            for item in self.random.sample(range(first, first + count), count):
+                yield Op(end, 0, (item, 0))
+        first = self.new(64)
+        ends = [Op(end, 0, (item, 0)) for item in range(first, first + 64)]
+        yield from repeated(12, Op("alloc_pages_bulk", first, (self.bases[0], 64, 0)), *ends)
+
+    def orders(self, _turn: int) -> Iterator[Op]:
+        """get_order and kmalloc_size_roundup around every boundary."""
+        for api in ("get_order", "kmalloc_size_roundup"):
+            if api in self.apis:
+                for size in self.sizes:
+                    yield Op(api, 0, (size,))
+                for order in range(24):
+                    for delta in (-1, 0, 1):
+                        yield Op(api, 0, ((PAGE_SIZE << order) + delta,))
+        if "kmalloc_size_roundup" in self.apis:
+            yield Op("kmalloc_size_roundup", 0, (0,))
