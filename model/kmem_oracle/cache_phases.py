@@ -24,7 +24,7 @@ class CachePhases(Draws):
 
     def caches(self, turn: int) -> Iterator[Op]:
         """Caches of all shapes: slabs that fill, empty but for survivors, shrink and fill again."""
-        for size in self.random.sample(SIZES, 14) if turn else SIZES[turn % 2 :: 2]:
+        for size in self.random.sample(SIZES, 14) if turn else SIZES[::3]:
             align = self.random.choice(ALIGNS) if self.random.random() < 0.5 else 0
             flags = HWCACHE_ALIGN if self.random.random() < 0.4 else 0
             cache, create = self.create(size, align, flags)
@@ -122,7 +122,7 @@ class CachePhases(Draws):
             three = [self.new() for _ in range(6)]
             fill = [Op("kmem_cache_alloc", item, (large, gfp)) for item in three]
             empty = [Op("kmem_cache_free", 0, (large, item)) for item in three]
-            yield from repeated(900 if turn == 0 else 3000, create, *fill, *empty, *self.destroy(large))
+            yield from repeated(600 if turn == 0 else 3000, create, *fill, *empty, *self.destroy(large))
 
     def use_cache(self, cache: int, size: int, turn: int, *, constructed: bool = False) -> Iterator[Op]:
         """Use one cache in all ways that its calls allow."""

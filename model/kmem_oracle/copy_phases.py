@@ -9,6 +9,7 @@ from kmem_oracle.script import Op
 from kmem_spec.gfp import GFP_NOWAIT, ZERO
 from kmem_spec.units import SIZE_MAX
 
+OVERFLOWS = ((1 << 61, 8), (1 << 32, 1 << 32), (SIZE_MAX, 2), (2, 1 << 63), (3, 1 << 63))
 SIZES = (1, 2, 7, 8, 9, 31, 32, 33, 63, 64, 65, 96, 100, 128, 192, 200, 500, 1000, 4096, 5000, 9000)
 
 
@@ -49,13 +50,7 @@ class CopyPhases(Draws):
                 yield Op("kmalloc", item, (4 * size, mask))
                 for count in (8, 2, 16, 3, 33):
                     yield Op("krealloc_array", item, (item, count, size, mask))
-                for count, each in (
-                    (1 << 61, 8),
-                    (1 << 32, 1 << 32),
-                    (SIZE_MAX, 2),
-                    (2, 1 << 63),
-                    (3, 1 << 63),
-                ):
+                for count, each in OVERFLOWS:
                     yield Op("krealloc_array", item, (item, count, each, mask))
                 yield Op("check", 0, (item,))
                 yield Op("kfree", 0, (item,))

@@ -151,6 +151,8 @@ class Labels:
 
         Whatever calls fail, none of them may live on under its name when the next round begins.
         """
+        if span[0] not in self._uses:  # an array of none
+            return False
         maker = self._uses[span[0]].first
         made = self._ops[maker]
         if made_by(made) != range(*span) or APIS[made.api].role not in _MAKES_NEW:

@@ -51,11 +51,8 @@ class MaskPhases(Draws):
 
     def atomic(self, _turn: int) -> Iterator[Op]:
         """Calls in atomic context, under the masks that it allows."""
-        masks = (
-            NAMES[self.profile.gfp]["GFP_ATOMIC"],
-            GFP_NOWAIT,
-            NAMES[self.profile.gfp]["GFP_ATOMIC"] | ZERO,
-        )
+        atomic = NAMES[self.profile.gfp]["GFP_ATOMIC"]
+        masks = (atomic, GFP_NOWAIT, atomic | ZERO)
         cache, create = self.new(), None
         if self.has("kmem_cache_create", "kmem_cache_alloc", "kmem_cache_free", "kmem_cache_destroy"):
             create = Op("kmem_cache_create", cache, (1, 72, 0, 0, 0))
@@ -69,7 +66,7 @@ class MaskPhases(Draws):
                     self.live.pop(made.out, None)
                     yield made
                     live.append(Op("kfree", 0, (made.out,)))
-                for api in self.pages:
+                for _ in self.pages:
                     made = self.block(0, mask)
                     self.live.pop(made.out, None)
                     yield made

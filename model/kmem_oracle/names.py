@@ -44,7 +44,8 @@ class Names:
 
     def fill(self, name: str, start: int, count: int, line: Line) -> int:
         """Return the provisional id of the first of `count` objects that a call makes."""
-        self._filled.setdefault(name, set()).add((start, start + max(1, count)))
+        if count:
+            self._filled.setdefault(name, set()).add((start, start + count))
         return self._id((name, start), line)
 
     def take(self, name: str, start: int, count: int, line: Line) -> int:
@@ -52,7 +53,8 @@ class Names:
         made = self._made.get((name, start), "object")
         if made != "object":
             raise line.error(f"{shown((name, start))} is {ARTICLES[made]}, not {ARTICLES['object']}")
-        self._taken.setdefault((name, (start, start + max(1, count))), line)
+        if count:
+            self._taken.setdefault((name, (start, start + count)), line)
         return self._id((name, start), line)
 
     def _id(self, key: Key, line: Line) -> int:

@@ -51,17 +51,11 @@ class PagePhases(Draws):
         """Exact sizes, whose surplus pages go back at once and serve others."""
         live: list[tuple[int, int]] = []
         sizes = (1, PAGE_SIZE, PAGE_SIZE + 1, 3 * PAGE_SIZE, 5 * PAGE_SIZE, 7 * PAGE_SIZE - 1, 9 * PAGE_SIZE)
-        for size in (
-            *sizes,
-            *sizes,
-            33 * PAGE_SIZE,
-            1 << 20,
-            (PAGE_SIZE << self.profile.max_order) - PAGE_SIZE,
-        ):
+        largest = PAGE_SIZE << self.profile.max_order
+        for size in (*sizes, *sizes, 33 * PAGE_SIZE, 1 << 20, largest - PAGE_SIZE):
             live.append((self.new(), size))
             yield Op("alloc_pages_exact", live[-1][0], (size, self.gfp()))
-        too_large = (PAGE_SIZE << self.profile.max_order) + 1
-        yield Op("alloc_pages_exact", self.new(), (too_large, self.bases[0]))
+        yield Op("alloc_pages_exact", self.new(), (largest + 1, self.bases[0]))
         self.random.shuffle(live)
         for item, size in live:
             yield Op("free_pages_exact", 0, (item, size))

@@ -80,7 +80,7 @@ def with_plainer(ops: Sequence[Op], shape: Op, plainer: Op, *, drop: bool) -> li
             if item in is_made:
                 made[item] = (op, now)
             else:
-                stands[item] = 0 if drop else is_made[-1]
+                stands[item] = 0 if drop or not is_made else is_made[-1]
         after.append(now)
     return after
 

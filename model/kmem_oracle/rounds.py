@@ -101,7 +101,8 @@ def made_by(op: Op) -> range:
     """Return the ids of the objects that a call makes."""
     if op.out <= 0:
         return range(0)
-    return range(op.out, op.out + max(1, items_of(APIS[op.api], op.args)))
+    api = APIS[op.api]
+    return range(op.out, op.out + (items_of(api, op.args) if api.role in {"bulk", "split"} else 1))
 
 
 def taken_by(op: Op) -> list[range]:

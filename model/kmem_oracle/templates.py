@@ -57,7 +57,7 @@ def repeated(op: Op, count: int, before: Sequence[Op] = ()) -> Iterator[list[Op]
     `before` are the calls that make what it needs.
     """
     base = max((item for call in before for item in ids_in(call)), default=0) + 1
-    width = len(made_by(op))
+    width = max(1, len(made_by(op)))
     one = op._replace(out=base)
     yield [*before, *(call for _ in range(count) for call in (one, *undo(op, base))), one]
     if count > CYCLES[3]:

@@ -27,7 +27,7 @@ class Home:
     size     bytes of an object
     built    id whose pattern is the constructed state of its objects, 0 for none
     cache    whether it is a cache
-    failing  whether the driver lets its own function fail, of a pool that allocates through that
+    failing  of a pool that allocates through a function of the driver, whether that fails; else None
     objects  ids of objects that are from it
     """
 
@@ -35,7 +35,7 @@ class Home:
     size: int = 0
     built: int = 0
     cache: bool = False
-    failing: bool = False
+    failing: bool | None = None
     objects: set[int] = field(default_factory=set)
 
 

@@ -15,7 +15,7 @@ class PoolCalls(CacheCalls):
     def create_pool(self, api: str, out: int, args: tuple[int, ...]) -> Seen:
         """Run a mempool_create whose elements are from kmalloc."""
         number, _, _, size = args
-        home = Home(0, size)
+        home = Home(0, size, failing=False)
 
         def give(gfp: int) -> int:
             return 0 if home.failing else self.functions["kmalloc"](size, gfp) or 0
@@ -48,7 +48,7 @@ class PoolCalls(CacheCalls):
     def pool_fail(self, _api: str, _out: int, args: tuple[int, ...]) -> Seen:
         """Let the function that gives a pool its elements fail from now on, or no longer."""
         home = self.homes.get(args[0])
-        if home is None:
+        if home is None or home.failing is None:
             return SKIP_SEEN
         home.failing = args[1] != 0
         return NULL_SEEN
