@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
+_FAULT: Final = r"^ +FAULT_(\w+), +/\* (.*) \*/$"
 FLAGS: Final = ("-std=c11", "-O1", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", "-pthread")
 
 
@@ -32,7 +33,13 @@ def cc_missing() -> bool:
 
 def faults() -> dict[str, str]:
     """Return what the library can be built to do wrong: name to sentence, in the header's order."""
-    return _listed(r"^ +FAULT_(\w+), +/\* (.*) \*/$")
+    return {name: text.split(" | ")[0] for name, text in _listed(_FAULT).items()}
+
+
+def clauses() -> dict[str, frozenset[str]]:
+    """Return by which clauses a fault may be found, for the faults whose line names some."""
+    named = {name: text.partition(" | ")[2].split() for name, text in _listed(_FAULT).items()}
+    return {name: frozenset(ids) for name, ids in named.items() if ids}
 
 
 def variants() -> dict[str, str]:

@@ -1,35 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the calls do, under a lock that their callers hold. */
+/* Objects: slots of a size class or blocks of pages, taken, freed and resized under the callers' lock. */
 #ifndef KMEM_OBJECTS_H
 #define KMEM_OBJECTS_H
 
 #include "kmem_slab.h"
 
-#define GFP_ZERO 0x100u
-#define GFP_DIRECT_RECLAIM 0x400u
-#define GFP_NOFAIL 0x8000u
 #define ZERO_SIZE_PTR ((void *)16)
 #define MAX_SIZE MAX_BLOCK
 #define QUARANTINE 64
 
-typedef unsigned int gfp_t;
-
-static bool ready;
-static unsigned attempts;
 static void *resting[QUARANTINE];
 static size_t rested;
 
 static bool is_nothing(const void *p) { return (uintptr_t)p <= 16; }
-
-static void reset(void)
-{
-    pages_init();
-    slabs_init();
-    attempts = 0;
-    rested = 0;
-    memset(resting, 0, sizeof resting);
-    ready = true;
-}
 
 /* Free an object at last. */
 static void object_give(void *p)
@@ -54,15 +37,16 @@ static void object_rest(void *p)
     *place = p;
 }
 
+/* Free all that rests; say whether there was any. */
 static bool wake_all(void)
 {
     bool any = false;
     for (unsigned i = 0; i < QUARANTINE; i++) {
-        if (!resting[i])
-            continue;
-        object_give(resting[i]);
+        void *p = resting[i];
         resting[i] = NULL;
-        any = true;
+        if (p)
+            object_give(p);
+        any |= p != NULL;
     }
     return any;
 }
@@ -78,12 +62,10 @@ static void object_free(void *p)
 static size_t usable(const void *p)
 {
     const struct page *page = page_of(p);
-    return page->state == SLAB ? page->slab->cache->size : PAGE_SIZE << page->order;
-}
-
-static bool fails_now(gfp_t gfp)
-{
-    return VARIANT == VARIANT_FAILS && !(gfp & GFP_NOFAIL) && ++attempts % 50 == 0;
+    if (page->state != SLAB)
+        return PAGE_SIZE << page->order;
+    const struct kmem_cache *cache = page->slab->cache;
+    return cache->link ? cache->link : cache->slot;
 }
 
 static void fill(void *p, size_t size, gfp_t gfp)
@@ -102,9 +84,9 @@ static unsigned order_for(size_t size)
     return order;
 }
 
-static void *large_take(size_t size)
+static void *large_take(size_t size, gfp_t gfp)
 {
-    struct page *block = block_take(order_for(size));
+    struct page *block = frames_take(gfp, order_for(size));
     if (!block)
         return NULL;
     block->state = LARGE;
@@ -123,29 +105,33 @@ static void *object_take(size_t size, gfp_t gfp)
         *(volatile int *)8 = 0;
     if (FAULT == FAULT_ZERO_IGNORED_LARGE && size > MAX_CLASS)
         gfp &= ~GFP_ZERO;
-    if (FAULT == FAULT_ZERO_IGNORED_ATOMIC && !(gfp & GFP_DIRECT_RECLAIM))
+    if (FAULT == FAULT_ZERO_IGNORED_ATOMIC && !may_sleep(gfp))
         gfp &= ~GFP_ZERO;
-    struct cache *cache = cache_for(size);
-    void *p;
-    do
-        p = cache ? slot_take(cache) : large_take(size);
-    while (!p && wake_all());
+    struct kmem_cache *cache = cache_for(size);
+    void *p = NULL;
+    if (!cache)
+        p = large_take(size, gfp);
+    else if (!fails_as_asked(gfp))
+        p = slot_take(cache, gfp);
     if (p)
         fill(p, usable(p), gfp);
     return p;
 }
 
+/* Multiply; false where the product does not fit. */
+static bool product(size_t n, size_t size, size_t *bytes) { return !__builtin_mul_overflow(n, size, bytes); }
+
 static void *array_take(size_t n, size_t size, gfp_t gfp)
 {
     size_t bytes;
-    bool overflows = __builtin_mul_overflow(n, size, &bytes);
+    bool fits = product(n, size, &bytes);
     if (FAULT == FAULT_ARRAY_PRODUCT_32) {
-        overflows = false;
+        fits = true;
         bytes = (uint32_t)bytes;
     }
     if (FAULT == FAULT_ARRAY_CHECK_WEAK)
-        overflows = bytes < n && size != 0;
-    return overflows ? NULL : object_take(bytes, gfp);
+        fits = bytes >= n || size == 0;
+    return fits ? object_take(bytes, gfp) : NULL;
 }
 
 static void *object_move(void *p, size_t n, gfp_t gfp)
@@ -184,37 +170,6 @@ static void *object_resize(void *p, size_t n, gfp_t gfp)
     if (gfp & GFP_ZERO && n < old)
         memset((char *)p + n, 0, old - n);
     return p;
-}
-
-static void *pages_take(gfp_t gfp, unsigned order)
-{
-    if (order == MAX_ORDER + 1 && FAULT == FAULT_ORDER_ABOVE_MAX)
-        order = MAX_ORDER;
-    if (order > MAX_ORDER || fails_now(gfp))
-        return NULL;
-    struct page *block;
-    do
-        block = block_take(order == 3 && FAULT == FAULT_ORDER_3_MISALIGNED ? 4 : order);
-    while (!block && wake_all());
-    if (!block)
-        return NULL;
-    char *p = address_of(block);
-    if (order == 3 && FAULT == FAULT_ORDER_3_MISALIGNED)
-        p += PAGE_SIZE;
-    fill(p, FAULT == FAULT_PAGES_ZERO_FIRST ? PAGE_SIZE : PAGE_SIZE << order, gfp);
-    return p;
-}
-
-static void pages_give(void *p, unsigned order)
-{
-    if (FAULT == FAULT_ORDER_ABOVE_MAX && order == MAX_ORDER + 1)
-        order = MAX_ORDER;
-    if (FAULT == FAULT_FREE_PAGES_HALF && order > 0)
-        order--;
-    if (FAULT == FAULT_ORDER_3_MISALIGNED && order == 3)
-        block_give(page_of(p) - 1, 4);
-    else
-        block_give(page_of(p), order);
 }
 
 #endif

@@ -1,41 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An arena of pages, with a buddy allocator over it. Descriptors are apart from the pages. */
+/* A buddy allocator over the arena. Descriptors are apart from the pages. */
 #ifndef KMEM_PAGES_H
 #define KMEM_PAGES_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/mman.h>
+#include "kmem_arena.h"
+#include "kmem_gfp.h"
 
-#include "kmem_faults.h"
-
-#ifndef ARENA_MB
-#define ARENA_MB (VARIANT == VARIANT_SMALL_ARENA ? 4 : 64)
-#endif
-
-#define PAGE_SIZE 4096ul
-#define MAX_ORDER 10u
-#define MAX_BLOCK (PAGE_SIZE << MAX_ORDER)
-#define ARENA_PAGES (ARENA_MB * 256ul)
-_Static_assert(ARENA_PAGES >= 1024 && ARENA_PAGES % 1024 == 0, "the arena is made of blocks of order 10");
-
-enum state { INNER, FREE, BLOCK, LARGE, SLAB };
-
-struct page {
-    struct page *next, *prev; /* on a list of free blocks, or of slabs with room */
-    enum state state;         /* of the block that begins here; SLAB is on every page of the slab */
-    unsigned order;
-    struct page *slab;        /* SLAB: the page where the slab begins, which has the rest */
-    struct cache *cache;
-    void *first, *last;       /* free slots, each linked to the next */
-    unsigned in_use;
-};
-
-static char *arena;
-static struct page pages[ARENA_PAGES];
 static struct page free_blocks[MAX_ORDER + 1]; /* heads of lists */
+static size_t free_count;                      /* pages */
 static bool exhausted;
+
+static bool reclaim(gfp_t gfp); /* kmem_slab.h */
 
 static void list_init(struct page *list) { list->next = list->prev = list; }
 
@@ -55,13 +30,6 @@ static void list_drop(struct page *page)
     page->next->prev = page->prev;
 }
 
-static void *address_of(const struct page *page) { return arena + (page - pages) * PAGE_SIZE; }
-
-static struct page *page_of(const void *address)
-{
-    return pages + ((size_t)((const char *)address - arena) / PAGE_SIZE);
-}
-
 static void block_add(struct page *block, unsigned order)
 {
     block->state = FREE;
@@ -69,23 +37,18 @@ static void block_add(struct page *block, unsigned order)
     list_add(&free_blocks[order], block);
 }
 
-/* Make all pages free; the first call maps them. */
+/* Make all pages free. */
 static void pages_init(void)
 {
-    if (!arena) {
-        char *mapped = mmap(NULL, ARENA_PAGES * PAGE_SIZE + MAX_BLOCK, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (mapped == MAP_FAILED)
-            __builtin_trap();
-        arena = mapped + (-(uintptr_t)mapped & (MAX_BLOCK - 1));
-    }
+    arena_map();
     for (unsigned order = 0; order <= MAX_ORDER; order++)
         list_init(&free_blocks[order]);
-    for (size_t i = ARENA_PAGES; i-- > 0;) {
+    for (size_t i = ARENA_PAGES + RESERVE; i-- > 0;) {
         pages[i].state = INNER;
         if (i % 1024 == 0)
-            block_add(&pages[i], MAX_ORDER);
+            block_add(&pages[i], i < ARENA_PAGES ? MAX_ORDER : 5);
     }
+    free_count = ARENA_PAGES + RESERVE;
     exhausted = false;
 }
 
@@ -98,13 +61,13 @@ static struct page *highest(const struct page *list)
     return best;
 }
 
-/* Take a block of 1 << order pages, or NULL. */
-static struct page *block_take(unsigned order)
+/* Take a block of 1 << order pages, or NULL; at least `left` pages stay free. */
+static struct page *block_take(unsigned order, size_t left)
 {
     unsigned found = order;
     while (found <= MAX_ORDER && list_empty(&free_blocks[found]))
         found++;
-    if (found > MAX_ORDER)
+    if (found > MAX_ORDER || free_count < (1ul << order) + left)
         return NULL;
     struct page *block = VARIANT == VARIANT_TOP_DOWN ? highest(&free_blocks[found]) : free_blocks[found].next;
     list_drop(block);
@@ -119,12 +82,14 @@ static struct page *block_take(unsigned order)
     }
     block->state = BLOCK;
     block->order = order;
+    free_count -= 1ul << order;
     return block;
 }
 
 /* Give a block back, merged with its buddies. */
 static void block_give(struct page *block, unsigned order)
 {
+    free_count += 1ul << order;
     for (; order < MAX_ORDER && FAULT != FAULT_MERGE_NEVER; order++) {
         struct page *buddy = pages + ((size_t)(block - pages) ^ (1u << order));
         if (buddy->state != FREE)
@@ -137,6 +102,42 @@ static void block_give(struct page *block, unsigned order)
             block = buddy;
     }
     block_add(block, order);
+}
+
+/* Make single pages of a block, and give back those behind the first `kept`. */
+static void block_cut(struct page *block, unsigned order, size_t kept)
+{
+    for (size_t i = 0; i < 1ul << order; i++) {
+        block[i].state = BLOCK;
+        block[i].order = 0;
+    }
+    for (size_t i = kept; i < 1ul << order; i++)
+        block_give(block + i, 0);
+}
+
+/* Return how many pages a request leaves free, whatever happens. */
+static size_t left_by(gfp_t gfp)
+{
+    if (FAULT == FAULT_ATOMIC_SHALLOW && gfp & GFP_HIGH && !may_sleep(gfp))
+        return 6 * RESERVE;
+    if (FAULT == FAULT_USER_SHALLOW && gfp & GFP_HARDWALL)
+        return 6 * RESERVE;
+    bool deep = gfp & GFP_HIGH || (gfp & GFP_MEMALLOC && !(gfp & GFP_NOMEMALLOC));
+    return deep ? 0 : RESERVE;
+}
+
+/* Take a block under a mask, or NULL: every page of every family comes from here. */
+static struct page *frames_take(gfp_t gfp, unsigned order)
+{
+    if (order > MAX_ORDER || fails_as_asked(gfp))
+        return NULL;
+    struct page *block;
+    do
+        block = block_take(order, left_by(gfp));
+    while (!block && reclaim(gfp));
+    if (!block && gfp & GFP_NOFAIL && may_sleep(gfp))
+        block = block_take(order, 0);
+    return block;
 }
 
 #endif

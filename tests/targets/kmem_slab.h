@@ -1,67 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Slabs: blocks of pages cut into slots of one size. Free slots are linked through their first word. */
+/* Slabs: blocks of pages cut into slots of one size. Free slots are linked through a word of theirs. */
 #ifndef KMEM_SLAB_H
 #define KMEM_SLAB_H
 
-#include <string.h>
+#include "kmem_construct.h"
 
-#include "kmem_pages.h"
-
-#define MAX_CLASS 8192ul
-#define MAX_CACHES 80
-
-struct cache {
-    size_t size, offset; /* of a slot; of the first slot in the slab */
-    unsigned order, slots;
-    struct page room; /* head of the list of slabs with a free slot */
-};
-
-static struct cache caches[MAX_CACHES];
-static unsigned cache_count;
 static unsigned frees;
 
-static void cache_add(size_t size)
+static void **link_of(const struct page *slab, void *slot)
 {
-    struct cache *cache = &caches[cache_count++];
-    *cache = (struct cache){.size = size};
-    if (FAULT == FAULT_HEADER_BEFORE_OBJECT)
-        cache->offset = 8;
-    if (FAULT == FAULT_PAGE_HALF_ALIGNED && size == PAGE_SIZE)
-        cache->offset = 2048;
-    while (cache->order < 3 && (PAGE_SIZE << cache->order) / size < 8)
-        cache->order++;
-    cache->slots = (unsigned)(((PAGE_SIZE << cache->order) - cache->offset) / size);
-    list_init(&cache->room);
-}
-
-static void slabs_init(void)
-{
-    cache_count = frees = 0;
-    if (VARIANT == VARIANT_PAGE_EACH)
-        return;
-    if (VARIANT == VARIANT_FINE_CLASSES) {
-        for (size_t size = 16; size <= 1024; size += 16)
-            cache_add(size);
-        for (size_t size = 2048; size <= MAX_CLASS; size *= 2)
-            cache_add(size);
-        return;
-    }
-    for (size_t size = 8; size <= MAX_CLASS; size *= 2) {
-        cache_add(size);
-        if (size == 64 || size == 128)
-            cache_add(size + size / 2);
-    }
-}
-
-/* Return the cache of the smallest slot that holds size, or NULL where only pages do. */
-static struct cache *cache_for(size_t size)
-{
-    if (FAULT == FAULT_CLASS_193 && size == 193)
-        size = 192;
-    for (unsigned i = 0; i < cache_count; i++)
-        if (caches[i].size >= size)
-            return &caches[i];
-    return NULL;
+    return (void **)((char *)slot + slab->cache->link);
 }
 
 /* Link a slot into its slab's free list. */
@@ -69,18 +17,18 @@ static void slot_link(struct page *slab, void *slot)
 {
     void **place = &slab->first; /* the link that will lead to the slot */
     if (VARIANT == VARIANT_FIFO && slab->first)
-        place = (void **)slab->last;
+        place = link_of(slab, slab->last);
     while (VARIANT == VARIANT_ADDRESS_ORDER && *place && *place < slot)
-        place = (void **)*place;
-    *(void **)slot = *place;
+        place = link_of(slab, *place);
+    *link_of(slab, slot) = *place;
     *place = slot;
-    if (!*(void **)slot)
+    if (!*link_of(slab, slot))
         slab->last = slot;
 }
 
-static struct page *slab_make(struct cache *cache)
+static struct page *slab_make(struct kmem_cache *cache, gfp_t gfp)
 {
-    struct page *slab = exhausted ? NULL : block_take(cache->order);
+    struct page *slab = exhausted ? NULL : frames_take(gfp, cache->order);
     if (!slab) {
         exhausted = FAULT == FAULT_EXHAUSTED_FOR_EVER;
         return NULL;
@@ -92,44 +40,69 @@ static struct page *slab_make(struct cache *cache)
     slab->cache = cache;
     slab->first = slab->last = NULL;
     slab->in_use = 0;
-    char *end = (char *)address_of(slab) + cache->offset + cache->slots * cache->size;
-    for (unsigned i = 1; i <= cache->slots; i++)
-        slot_link(slab, end - i * cache->size);
+    slab->start = (char *)address_of(slab) + cache->offset + slab_colour(cache);
+    slots_construct(slab);
+    for (unsigned i = cache->slots; i-- > 0;)
+        slot_link(slab, slab->start + i * cache->slot);
     list_add(&cache->room, slab);
+    cache->slabs++;
+    cache->empty++;
     return slab;
 }
 
 static void slab_drop(struct page *slab)
 {
+    struct kmem_cache *cache = slab->cache;
+    slots_destruct(slab);
     list_drop(slab);
-    for (unsigned i = 0; i < 1u << slab->cache->order; i++)
+    cache->slabs--;
+    if (slab->in_use == 0)
+        cache->empty--;
+    for (unsigned i = 0; i < 1u << cache->order; i++)
         slab[i].state = INNER;
-    block_give(slab, slab->cache->order);
+    block_give(slab, cache->order);
 }
 
-static void *slot_take(struct cache *cache)
+/* Give back all empty slabs of a cache; say whether there was one. */
+static bool slabs_drop(struct kmem_cache *cache, unsigned live)
 {
-    struct page *slab = list_empty(&cache->room) ? slab_make(cache) : cache->room.next;
-    if (!slab)
+    bool any = false;
+    for (struct page *slab = cache->room.next, *next; slab != &cache->room; slab = next) {
+        next = slab->next;
+        if (slab->in_use > live)
+            continue;
+        slab_drop(slab);
+        any = true;
+    }
+    return any;
+}
+
+static void *slot_take(struct kmem_cache *cache, gfp_t gfp)
+{
+    if (list_empty(&cache->room) && !slab_make(cache, gfp) && list_empty(&cache->room))
         return NULL;
+    struct page *slab = cache->room.next;
     void *slot = slab->first;
-    slab->in_use++;
+    if (slab->in_use++ == 0)
+        cache->empty--;
     if (FAULT == FAULT_COUNTER_8_BITS)
         slab->in_use &= 0xff;
     if (FAULT == FAULT_DOUBLE_HAND_OUT && frees >= 300) {
         frees = 0;
         return slot;
     }
-    slab->first = *(void **)slot;
+    slab->first = *link_of(slab, slot);
     if (!slab->first)
         list_drop(slab);
+    if (FAULT == FAULT_CTOR_AGAIN && cache->frees > 0)
+        construct(cache, slot);
     return slot;
 }
 
 /* Do what the faults of kfree do to memory around the slot. */
 static void damage(const struct page *slab, char *slot)
 {
-    size_t size = slab->cache->size;
+    size_t size = slab->cache->slot;
     bool is_last = slot + 2 * size > (char *)address_of(slab) + (PAGE_SIZE << slab->cache->order);
     if (FAULT == FAULT_NEIGHBOUR_LINK && !is_last)
         *(void **)(slot + size) = slab->first;
@@ -139,23 +112,54 @@ static void damage(const struct page *slab, char *slot)
         ;
 }
 
+/* Say whether a slab that became empty stays. Some faults are of slabs or blocks that come and go. */
+static bool keeps_empty(const struct kmem_cache *cache)
+{
+    if (FAULT == FAULT_SLAB_FREED_EARLY || FAULT == FAULT_COUNTER_8_BITS || VARIANT == VARIANT_DROP_SLABS)
+        return false;
+    if (FAULT == FAULT_EXHAUSTED_FOR_EVER || FAULT == FAULT_MERGE_ANY_ORDER)
+        return false;
+    return VARIANT == VARIANT_KEEP_SLABS || cache->empty <= 2;
+}
+
 static void slot_give(void *slot)
 {
     struct page *slab = page_of(slot)->slab;
+    struct kmem_cache *cache = slab->cache;
+    if (FAULT == FAULT_FREE_WRONG_SLAB && cache >= caches + class_count && !list_empty(&cache->room))
+        slab = cache->room.next;
     bool was_full = !slab->first;
     damage(slab, slot);
+    if (FAULT == FAULT_DTOR_AT_FREE)
+        destruct(cache, slot);
     slot_link(slab, slot);
     frees++;
+    cache->frees++;
     slab->in_use--;
     if (FAULT == FAULT_COUNTER_8_BITS)
         slab->in_use &= 0xff;
+    cache->empty += slab->in_use == 0;
     bool is_empty = slab->in_use == (FAULT == FAULT_SLAB_FREED_EARLY ? 1 : 0);
     if (was_full && FAULT == FAULT_FULL_SLAB_LOST)
         slab->in_use++;
     else if (was_full)
-        list_add(&slab->cache->room, slab);
-    if (is_empty && VARIANT != VARIANT_KEEP_SLABS)
+        list_add(&cache->room, slab);
+    if (is_empty && !keeps_empty(cache))
         slab_drop(slab);
+}
+
+static bool wake_all(void); /* kmem_objects.h */
+
+/* Look for memory in what is kept for later; say whether there was any. */
+static bool reclaim(gfp_t gfp)
+{
+    bool any = wake_all();
+    if (!may_sleep(gfp) && !(FAULT == FAULT_ATOMIC_SLEEPS && gfp & GFP_HIGH))
+        return any;
+    sleeps();
+    for (unsigned i = 0; VARIANT != VARIANT_KEEP_SLABS && i < cache_count; i++)
+        any |= caches[i].empty > 0 && slabs_drop(&caches[i], 0);
+    return any;
 }
 
 #endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calls of kmalloc's family. */
+#ifndef KMEM_CALLS_KMALLOC_H
+#define KMEM_CALLS_KMALLOC_H
+
+#include "kmem_lock.h"
+
+void *kmalloc(size_t size, gfp_t gfp)
+{
+    lock();
+    void *p = object_take(size, FAULT == FAULT_ZERO_IGNORED ? gfp & ~GFP_ZERO : gfp);
+    unlock();
+    return p;
+}
+
+void *kzalloc(size_t size, gfp_t gfp)
+{
+    lock();
+    void *p = object_take(size, FAULT == FAULT_KZALLOC_TAIL ? gfp & ~GFP_ZERO : gfp | GFP_ZERO);
+    if (FAULT == FAULT_KZALLOC_TAIL && !is_nothing(p))
+        memset(p, 0, size > 8 ? size - 8 : 0);
+    unlock();
+    return p;
+}
+
+void *kmalloc_array(size_t n, size_t size, gfp_t gfp)
+{
+    lock();
+    void *p = array_take(n, size, gfp);
+    unlock();
+    return p;
+}
+
+void *kcalloc(size_t n, size_t size, gfp_t gfp)
+{
+    lock();
+    void *p = array_take(n, size, FAULT == FAULT_KCALLOC_STALE ? gfp : gfp | GFP_ZERO);
+    unlock();
+    return p;
+}
+
+void *krealloc(const void *old, size_t n, gfp_t gfp)
+{
+    void *p = (void *)(uintptr_t)old;
+    lock();
+    if (n == 0) {
+        if (!is_nothing(p) && FAULT != FAULT_KREALLOC_ZERO_LEAKS)
+            object_free(p);
+        p = FAULT == FAULT_KREALLOC_ZERO_NULL ? NULL : ZERO_SIZE_PTR;
+    } else {
+        p = is_nothing(p) ? object_take(n, gfp) : object_resize(p, n, gfp);
+    }
+    unlock();
+    return p;
+}
+
+void kfree(const void *p)
+{
+    lock();
+    bool crashes_at_zero_size = FAULT == FAULT_KFREE_ZERO_SIZE_CRASH;
+    if ((FAULT == FAULT_KFREE_NULL_CRASH && !p) || (crashes_at_zero_size && p == ZERO_SIZE_PTR))
+        *(volatile int *)8 = 0;
+    if (!is_nothing(p))
+        object_free((void *)(uintptr_t)p);
+    unlock();
+}
+
+void *krealloc_array(void *p, size_t n, size_t size, gfp_t gfp)
+{
+    size_t bytes;
+    if (product(n, size, &bytes))
+        return krealloc(p, bytes, gfp);
+    if (FAULT == FAULT_KREALLOC_ARRAY_FREES)
+        kfree(p);
+    return NULL;
+}
+
+void kfree_sensitive(const void *p)
+{
+    lock();
+    if (!is_nothing(p))
+        memset((void *)(uintptr_t)p, 0, usable(p) + (FAULT == FAULT_SENSITIVE_BEYOND ? 8 : 0));
+    unlock();
+    kfree(p);
+}
+
+void kfree_bulk(size_t n, void **p)
+{
+    for (size_t i = 0; i < n && !(FAULT == FAULT_KFREE_BULK_FORGETS && i >= 2 && i + 1 == n); i++)
+        kfree(p[i]);
+}
+
+#if VARIANT != VARIANT_NO_KSIZE
+size_t ksize(const void *p)
+{
+    lock();
+    size_t size = is_nothing(p) ? 0 : usable(p);
+    if (FAULT == FAULT_KSIZE_NULL && !p)
+        size = 8;
+    if (FAULT == FAULT_KSIZE_LARGE_SHORT && size > MAX_CLASS)
+        size /= 2;
+    if (FAULT == FAULT_KSIZE_NEXT_CLASS && size > 0 && size < MAX_CLASS)
+        size = cache_for(size + 1)->size;
+    unlock();
+    return size;
+}
+#endif
+
+size_t kmalloc_size_roundup(size_t size)
+{
+    lock();
+    const struct kmem_cache *cache = cache_for(size);
+    if (FAULT == FAULT_ROUNDUP_193 && size == 193)
+        size = 192;
+    else if (size > 0 && size <= MAX_SIZE)
+        size = cache ? cache->slot : PAGE_SIZE << order_for(size);
+    unlock();
+    return size;
+}
+
+static void *copied(const void *source, size_t kept, size_t size, gfp_t gfp)
+{
+    char *copy = kmalloc(size, gfp);
+    if (!is_nothing(copy))
+        memcpy(copy, source, kept);
+    return copy;
+}
+
+void *kmemdup(const void *source, size_t size, gfp_t gfp)
+{
+    return copied(source, size - (FAULT == FAULT_KMEMDUP_SHORT && size > 0), size, gfp);
+}
+
+char *kstrdup(const char *source, gfp_t gfp)
+{
+    size_t length = source ? strlen(source) : 0;
+    return source ? copied(source, length + (FAULT != FAULT_KSTRDUP_NO_NUL), length + 1, gfp) : NULL;
+}
+
+char *kstrndup(const char *source, size_t most, gfp_t gfp)
+{
+    if (!source)
+        return NULL;
+    size_t length = strnlen(source, most);
+    if (FAULT == FAULT_KSTRNDUP_LONG && length == most && source[length])
+        length++;
+    char *copy = copied(source, length, length + 1, gfp);
+    if (copy)
+        copy[length] = 0;
+    return copy;
+}
+
+#endif
