@@ -160,8 +160,8 @@ class TestStep:
     def test_a_block_in_use_becomes_two(self) -> None:
         zone = self.zone()
         zone.divide(0, 4)
-        assert zone.used == {0: 2, 2: 2, 4: 1, 5: 1, 6: 2}
-        assert zone.free == {8: 8}
+        assert zone.used == Blocks({0: 2, 2: 2, 4: 1, 5: 1, 6: 2})
+        assert zone.free == Blocks({8: 8})
         assert broken_clauses(zone) == []
 
     @pytest.mark.parametrize(
