@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from kmem_oracle.script import Op
+from kmem_oracle.script import MOST_ITEMS, Op
 from kmem_oracle.targets.process import Death, Target, Worker
 from kmem_oracle.targets.reader import Reader
-from kmem_oracle.targets.records import AHEAD, CHUNK, MOST_ITEMS, RawNote, Record
+from kmem_oracle.targets.records import AHEAD, CHUNK, RawNote, Record
 from kmem_spec.apis import APIS, argument
 from kmem_spec.finding import Finding
 from kmem_spec.judge import Judge

@@ -3,132 +3,21 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
+from tests.toys import ARENA, BASE, BIGGEST, Bench
 
-from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op, parse
+from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op
 from kmem_oracle.targets.access import LARGEST, PATTERN, Access, Native, first_difference, phase
-from kmem_oracle.targets.driver import Driver
+from kmem_oracle.targets.driver import runnable
 from kmem_oracle.targets.model import ModelMemory, open_model
-from kmem_oracle.targets.reader import Reader
-from kmem_oracle.targets.records import CALLING, DONE, HEADER, PART, RECORD, SKIPPED, SPOILT, TOUCHING, Seen
-from kmem_spec.calls import Answer, Call
-from kmem_spec.gfp import GFP_KERNEL, ZERO
+from kmem_oracle.targets.records import CALLING, DONE, HEADER, SKIPPED, SPOILT, TOUCHING, Seen
+from kmem_spec.area import VMALLOC_END, VMALLOC_START
+from kmem_spec.gfp import DIRECT_RECLAIM, GFP_KERNEL, ZERO
 from kmem_spec.units import PAGE_SIZE, SIZE_MAX, ZERO_SIZE_PTR
 
 K = GFP_KERNEL
-BASE = 0x10000
-ARENA = 1 << 20
-BIGGEST = 1 << 16  # bytes that the driver touches
-
-
-class Arena:
-    """Some bytes at BASE, as a driver reaches them."""
-
-    def __init__(self) -> None:
-        self.bytes = bytearray(b"\xee" * ARENA)
-
-    def reachable(self, start: int, length: int) -> bool:
-        return start >= BASE and start + length <= BASE + ARENA
-
-    def fill(self, start: int, length: int, identifier: int) -> None:
-        at = phase(identifier)
-        self.bytes[start - BASE : start - BASE + length] = PATTERN[at : at + length]
-
-    def changed(self, start: int, length: int, identifier: int) -> int:
-        at = phase(identifier)
-        return first_difference(self.at(start, length), PATTERN[at : at + length])
-
-    def nonzero(self, start: int, begin: int, end: int) -> int:
-        found = first_difference(self.at(start + begin, end - begin), bytes(max(0, end - begin)))
-        return -1 if found < 0 else begin + found
-
-    def at(self, start: int, length: int) -> bytes:
-        return bytes(self.bytes[start - BASE : start - BASE + length])
-
-
-class Toy:
-    """A target that gives one page after the other and never takes one back; krealloc stays in place."""
-
-    def __init__(self, arena: Arena) -> None:
-        self.arena = arena
-        self.next = BASE
-        self.calls: list[tuple[object, ...]] = []
-        self.functions: dict[str, Callable[..., int | None]] = {
-            "kmalloc": self.kmalloc,
-            "kzalloc": lambda size, gfp: self.kmalloc(size, gfp | ZERO),
-            "kmalloc_array": lambda n, size, gfp: self.kmalloc(n * size, gfp),
-            "kcalloc": lambda n, size, gfp: self.kmalloc(n * size, gfp | ZERO),
-            "krealloc": self.krealloc,
-            "kfree": self.kfree,
-            "ksize": lambda start: PAGE_SIZE if start > ZERO_SIZE_PTR else 0,
-            "__get_free_pages": lambda gfp, order: self.kmalloc(PAGE_SIZE << order, gfp),
-            "get_zeroed_page": lambda gfp: self.kmalloc(PAGE_SIZE, gfp | ZERO),
-            "free_pages": lambda start, order: self.note("free_pages", start, order),
-        }
-
-    def note(self, *call: object) -> None:
-        self.calls.append(call)
-
-    def kmalloc(self, size: int, gfp: int) -> int:
-        self.note("kmalloc", size, gfp)
-        if size == 0:
-            return ZERO_SIZE_PTR
-        if size > ARENA:
-            return 0
-        start = self.next
-        self.next += (size + PAGE_SIZE - 1) // PAGE_SIZE * PAGE_SIZE
-        if gfp & ZERO:
-            self.arena.bytes[start - BASE : start - BASE + size] = bytes(size)
-        return start
-
-    def krealloc(self, start: int, size: int, gfp: int) -> int:
-        self.note("krealloc", start, size, gfp)
-        if start <= ZERO_SIZE_PTR:
-            return self.kmalloc(size, gfp)
-        return start if size else ZERO_SIZE_PTR
-
-    def kfree(self, start: int) -> None:
-        self.note("kfree", start)
-
-
-class Bench:
-    """A toy, its arena and a driver; `run` gives the records of a script."""
-
-    def __init__(self) -> None:
-        self.arena = Arena()
-        self.toy = Toy(self.arena)
-        self.memory = memoryview(bytearray(HEADER.size + PART))
-        self.replace()
-
-    def replace(self, **functions: Callable[..., int | None]) -> None:
-        """Start a driver over the toy with some calls done otherwise."""
-        self.functions = self.toy.functions | functions
-        self.driver = Driver(self.functions, self.arena, self.memory, BIGGEST)
-
-    def without(self, api: str) -> None:
-        del self.functions[api]
-        self.driver = Driver(self.functions, self.arena, self.memory, BIGGEST)
-
-    def run(self, script: str | Sequence[Op]) -> list[Seen]:
-        ops = parse(script) if isinstance(script, str) else list(script)
-        self.driver.run(ops, HEADER.size)
-        assert HEADER.unpack_from(self.memory)[0] == len(ops)
-        end = HEADER.size + len(ops) * RECORD.size
-        return [
-            (result, usable, nonzero, changed, status)
-            for result, usable, nonzero, changed, status, _ in RECORD.iter_unpack(
-                self.memory[HEADER.size : end]
-            )
-        ]
-
-    def last(self, script: str) -> Seen:
-        return self.run(script)[-1]
-
-    def spoil(self, start: int, offset: int) -> None:
-        """Change one byte of an object."""
-        self.arena.bytes[start - BASE + offset] ^= 0xFF
 
 
 @pytest.fixture
@@ -165,8 +54,8 @@ def test_a_correct_target_is_seen_to_be_so(bench: Bench) -> None:
 
 def test_what_it_gets_is_filled_with_a_pattern_of_its_id_over_the_bytes_asked_for(bench: Bench) -> None:
     bench.run("a = kmalloc(100, GFP_KERNEL)\nb = __get_free_pages(GFP_KERNEL, 1)")
-    assert bench.arena.at(BASE, 101) == PATTERN[phase(1) : phase(1) + 100] + b"\xee"
-    assert bench.arena.at(PAGE_2, 2 * PAGE_SIZE) == PATTERN[phase(2) : phase(2) + 2 * PAGE_SIZE]
+    assert bench.arena.read(BASE, 101) == PATTERN[phase(1) : phase(1) + 100] + b"\xee"
+    assert bench.arena.read(PAGE_2, 2 * PAGE_SIZE) == PATTERN[phase(2) : phase(2) + 2 * PAGE_SIZE]
     assert PATTERN[phase(1) : phase(1) + 8] != PATTERN[phase(2) : phase(2) + 8]
     assert 0 not in PATTERN
 
@@ -219,7 +108,7 @@ def test_a_change_beyond_the_request_is_nobodys(bench: Bench) -> None:
 def test_a_krealloc_that_loses_contents_is_seen(bench: Bench) -> None:
     def moves(start: int, size: int, gfp: int) -> int:
         new = bench.toy.kmalloc(size, gfp)
-        kept = bench.arena.at(start, size)[:90]
+        kept = bench.arena.read(start, size)[:90]
         bench.arena.bytes[new - BASE : new - BASE + len(kept)] = kept
         return new
 
@@ -374,35 +263,182 @@ def test_the_header_says_which_call_is_in_hand_and_what_is_done_with_it(bench: B
     assert words == [(1, CALLING, HEADER.size), (1, TOUCHING, HEADER.size)]
 
 
-# From records to events.
-
-
-def test_ids_become_addresses() -> None:
-    reader = Reader()
-    events = [
-        reader.event(Op("kmalloc", 1, (8, K)), (BASE, 64, -1, -1, DONE, 0)),
-        reader.event(Op("krealloc", 2, (1, 9, K)), (PAGE_2, 64, -1, -1, DONE, 0)),
-        reader.event(Op("kfree", 0, (2,)), (*NOTHING, 0)),
-        reader.event(Op("kfree", 0, (ID_ZERO_SIZE,)), (*NOTHING, 0)),
+def test_every_array_call_and_every_kind_of_page_is_filled_and_freed(bench: Bench) -> None:
+    script = """
+        a = kmalloc_array(4, 25, GFP_KERNEL); a = krealloc_array(a, 5, 25, GFP_KERNEL); kfree_sensitive(a)
+        b = kvmalloc(100, GFP_KERNEL); b = kvrealloc(b, 200, GFP_KERNEL); kvfree(b)
+        c = vmalloc(5000); vfree(c); d = vmalloc_array(2, 3000); vfree(d)
+        e = __vmalloc(10, GFP_KERNEL); vfree(e)
+        f = alloc_pages(GFP_KERNEL, 1); __free_pages(f, 1)
+        g = alloc_pages_exact(5000, GFP_KERNEL); free_pages_exact(g, 5000)
+    """
+    seen = bench.run(script)
+    assert {record[2:] for record in seen} == {(-1, -1, DONE)}
+    measured = [usable for result, usable, *_ in seen if result]
+    assert measured == [PAGE_SIZE, PAGE_SIZE] + [-1] * 7
+    names = [call[0] for call in bench.toy.calls if call[0] not in {"kmalloc", "krealloc"}]
+    assert names == [
+        "kfree_sensitive",
+        "kvfree",
+        "vfree",
+        "vfree",
+        "vfree",
+        "__free_pages",
+        "free_pages_exact",
     ]
-    assert events == [
-        (Call("kmalloc", (8, K)), Answer(BASE, 64)),
-        (Call("krealloc", (BASE, 9, K)), Answer(PAGE_2, 64)),
-        (Call("kfree", (PAGE_2,)), Answer(0)),
-        (Call("kfree", (ZERO_SIZE_PTR,)), Answer(0)),
-    ]
 
 
-def test_a_skipped_call_is_no_event_and_a_spoilt_object_a_look_at_it() -> None:
-    reader = Reader()
-    reader.event(Op("kmalloc", 1, (8, K)), (BASE, -1, -1, -1, DONE, 0))
-    assert reader.event(Op("kfree", 0, (7,)), (*SKIP, 0)) is None
-    assert reader.event(Op("kfree", 0, (1,)), (1, -1, -1, 5, SPOILT, 0)) == (
-        Call("check", (BASE,)),
-        Answer(0, changed=5),
+@pytest.mark.parametrize(
+    "call",
+    [
+        "vzalloc(100)",
+        "vmalloc_user(100)",
+        "vcalloc(10, 10)",
+        "kvzalloc(100, GFP_KERNEL)",
+        "kvcalloc(5, 20, GFP_KERNEL)",
+        "__vmalloc(100, GFP_KERNEL | __GFP_ZERO)",
+    ],
+)
+def test_areas_are_looked_at_for_zeroes(bench: Bench, call: str) -> None:
+    name = call.split("(")[0]
+    assert bench.last(f"a = {call}")[2] == -1
+    plain = bench.functions[name]
+
+    def dirty(*args: int) -> int:
+        start = plain(*args)
+        assert isinstance(start, int)
+        bench.spoil(start, 98)
+        return start
+
+    bench.replace(**{name: dirty})
+    assert bench.last(f"a = {call}")[2] == 98
+
+
+def test_a_resize_of_an_array_asks_for_its_product(bench: Bench) -> None:
+    grown = "a = kmalloc(8, GFP_KERNEL); a = krealloc_array(a, 3, 100, GFP_KERNEL)"
+    assert bench.last(grown) == (BASE, PAGE_SIZE, -1, -1, DONE)
+    assert bench.arena.read(BASE, 301) == PATTERN[phase(1) : phase(1) + 300] + b"\xee"
+    bench.replace(krealloc_array=lambda *_: 0)
+    assert (
+        bench.last("a = kmalloc(8, GFP_KERNEL); a = krealloc_array(a, 2**40, 2**40, GFP_KERNEL)") == NOTHING
     )
-    assert reader.lost(Op("free_pages", 0, (1, 2)), "hung").call == Call("free_pages", (BASE, 2))
-    assert reader.lost(Op("kmalloc", 3, (8, K)), "hung").call == Call("kmalloc", (8, K))
+
+
+def test_null_for_no_size_says_that_an_area_is_freed_and_nothing_of_an_object(bench: Bench) -> None:
+    for call in ("vrealloc", "kvrealloc", "krealloc"):
+        bench.replace(**{call: lambda *_: 0})
+        seen = bench.run(f"a = vmalloc(8); a = {call}(a, 0, GFP_KERNEL); check(a)")
+        assert seen[1:] == [NOTHING, NOTHING if call == "krealloc" else SKIP]
+
+
+def test_an_area_that_is_given_back_for_no_size_lives_on(bench: Bench) -> None:
+    bench.replace(kvrealloc=lambda start, *_: start)
+    seen = bench.run("a = kvmalloc(8, GFP_KERNEL); a = kvrealloc(a, 0, GFP_KERNEL); check(a); kvfree(a)")
+    assert seen[1:] == [(BASE, -1, -1, -1, DONE), NOTHING, NOTHING]
+    assert bench.toy.calls[-1] == ("kvfree", BASE)
+
+
+def test_each_object_of_a_bulk_free_is_compared_before_any_is_freed(bench: Bench) -> None:
+    made = "repeat 3 { a[i] = kmalloc(100, GFP_KERNEL) }"
+    assert bench.last(f"{made}; kfree_bulk(3, a)") == NOTHING
+    assert bench.toy.calls[-1] == ("kfree_bulk", 3, [BASE, PAGE_2, PAGE_2 + PAGE_SIZE])
+    assert bench.last("repeat 3 { a[i] = kmalloc(100, GFP_KERNEL) }; kfree(a[1]); kfree_bulk(3, a)") == SKIP
+    ids = sorted({op.out for op in bench.records(made)[0]})
+    bench.spoil(bench.driver.held[ids[1]].start, 7)
+    made_calls = len(bench.toy.calls)
+    assert bench.run([Op("kfree_bulk", 0, (3, ids[0]))]) == [(ids[1], -1, -1, 7, SPOILT)]
+    assert len(bench.toy.calls) == made_calls
+    assert bench.run([Op("kfree_bulk", 0, (0, ids[0]))]) == [NOTHING]
+    assert bench.toy.calls[-1] == ("kfree_bulk", 0, [])
+
+
+def test_functions_of_numbers_are_handed_over_and_what_is_negative_fits_the_record(bench: Bench) -> None:
+    assert bench.run("kmalloc_size_roundup(100); get_order(5000); fail_nth(3); preempt_disable()") == [
+        (PAGE_SIZE, -1, -1, -1, DONE),
+        (1, -1, -1, -1, DONE),
+        NOTHING,
+        NOTHING,
+    ]
+    assert bench.toy.calls == [("fail_nth", 3), ("preempt_disable",)]
+    bench.replace(get_order=lambda size: -1)
+    assert bench.last("get_order(0)") == (SIZE_MAX, -1, -1, -1, DONE)
+
+
+def test_a_pool_needs_the_calls_that_its_elements_are_from(bench: Bench) -> None:
+    assert set(runnable(bench.functions)) == set(bench.functions)
+    for api in ("kmalloc", "kfree"):
+        left = {name: call for name, call in bench.functions.items() if name != api}
+        assert set(runnable(left)) == set(left) - {"mempool_create"}
+    assert runnable({"malloc": bench.toy.kmalloc}) == []
+
+
+# Copies.
+
+
+def test_a_copy_is_compared_with_what_it_was_made_of_and_then_filled(bench: Bench) -> None:
+    for call in ("kmemdup(a, 60, GFP_KERNEL)", "kstrdup(a, GFP_KERNEL)", "kstrndup(a, 10, GFP_KERNEL)"):
+        seen = bench.run(f"a = kmalloc(100, GFP_KERNEL); b = {call}; check(a); check(b); kfree(a); kfree(b)")
+        start = seen[1][0]
+        assert seen[1:] == [(start, PAGE_SIZE, -1, -1, DONE), NOTHING, NOTHING, NOTHING, NOTHING], call
+        size = {"kmemdup": 60, "kstrdup": 100, "kstrndup": 11}[call.split("(")[0]]
+        assert bench.arena.read(start, size) == PATTERN[phase(2) : phase(2) + size]
+
+
+@pytest.mark.parametrize(
+    ("call", "wrong", "seen"),
+    [
+        ("kmemdup(a, 60, GFP_KERNEL)", 59, 59),
+        ("kmemdup(a, 60, GFP_KERNEL | __GFP_ZERO)", 60, -1),
+        ("kmemdup(a, 200, GFP_KERNEL)", 100, -1),
+        ("kstrdup(a, GFP_KERNEL)", 98, 98),
+        ("kstrdup(a, GFP_KERNEL)", 99, 99),
+        ("kstrdup(a, GFP_KERNEL)", 100, -1),
+        ("kstrndup(a, 10, GFP_KERNEL)", 9, 9),
+        ("kstrndup(a, 10, GFP_KERNEL)", 10, 10),
+        ("kstrndup(a, 10, GFP_KERNEL)", 11, -1),
+        ("kstrndup(a, 1000, GFP_KERNEL)", 99, 99),
+    ],
+)
+def test_the_first_byte_that_was_copied_wrongly_is_seen(
+    bench: Bench, call: str, wrong: int, seen: int
+) -> None:
+    name = call.split("(")[0]
+    plain = bench.functions[name]
+
+    def copy(*args: int) -> int:
+        start = plain(*args)
+        assert isinstance(start, int)
+        bench.spoil(start, wrong)
+        return start
+
+    bench.replace(**{name: copy})
+    assert bench.last(f"a = kmalloc(100, GFP_KERNEL); b = {call}")[2:] == (-1, seen, DONE)
+
+
+def test_a_source_that_has_changed_is_seen_and_not_copied(bench: Bench) -> None:
+    for op in (Op("kmemdup", 2, (1, 60, K)), Op("kstrdup", 2, (1, K)), Op("kstrndup", 2, (1, 9, K))):
+        bench.run("a = kmalloc(100, GFP_KERNEL)")
+        bench.spoil(bench.driver.held[1].start, 5)
+        made = len(bench.toy.calls)
+        assert bench.run([op]) == [(1, -1, -1, 5, SPOILT)]
+        assert len(bench.toy.calls) == made
+
+
+def test_copies_of_nothing_are_asked_for_as_they_are(bench: Bench) -> None:
+    assert bench.run("a = kstrdup(NULL, GFP_KERNEL); b = kmemdup(ZERO_SIZE_PTR, 0, GFP_KERNEL)") == [
+        NOTHING,
+        (ZERO_SIZE_PTR, -1, -1, -1, DONE),
+    ]
+    assert bench.run("a = kstrdup(b, GFP_KERNEL); a = kmemdup(b, 8, GFP_KERNEL)") == [SKIP, SKIP]
+
+
+def test_what_the_driver_did_not_touch_is_not_copied(bench: Bench) -> None:
+    big = f"a = kmalloc({BIGGEST + 1}, GFP_KERNEL)"
+    for call in ("kmemdup(a, 60, GFP_KERNEL)", "kstrdup(a, GFP_KERNEL)"):
+        assert bench.last(f"{big}; b = {call}") == SKIP
+    bench.replace(kmemdup=lambda *_: 24, kstrdup=lambda *_: 24)
+    for call in ("kmemdup(a, 60, GFP_KERNEL)", "kstrdup(a, GFP_KERNEL)"):
+        assert bench.last(f"a = kmalloc(100, GFP_KERNEL); b = {call}") == (24, -1, -1, -1, DONE)
 
 
 # Access to memory.
@@ -441,6 +477,14 @@ def test_the_first_byte_that_is_not_zero_is_found(place: tuple[Access, int, obje
     assert access.nonzero(start, 40, 40) == -1
 
 
+def test_bytes_are_read_as_they_were_written(place: tuple[Access, int, object]) -> None:
+    access, start, _ = place
+    access.fill(start, 100, 3)
+    access.write(start + 50, b"\0four")
+    assert access.read(start + 49, 7)[1:6] == b"\0four"
+    assert access.changed(start, 100, 3) == 50
+
+
 def test_native_memory_beyond_what_is_compared_at_once() -> None:
     size = 2 * LARGEST + 100
     buffer = (ctypes.c_ubyte * size)()
@@ -463,6 +507,35 @@ def test_only_user_addresses_and_only_the_direct_map_can_be_reached() -> None:
     model = open_model().access
     assert isinstance(model, ModelMemory)
     assert not model.reachable(1 << 20, 4096)
+    assert model.reachable(VMALLOC_START, 4096)
+    assert not model.reachable(VMALLOC_END, 4096)
+
+
+def test_an_area_of_the_model_beyond_what_is_compared_at_once() -> None:
+    model = open_model()
+    size = LARGEST + 3 * PAGE_SIZE
+    start = model.functions["vmalloc"](size)
+    assert isinstance(start, int)
+    model.access.fill(start, size, 9)
+    assert model.access.changed(start, size, 9) == -1
+    model.access.write(start + LARGEST + 70, b"\0")
+    assert model.access.changed(start, size, 9) == LARGEST + 70
+
+
+def test_the_model_tells_when_it_sleeps() -> None:
+    model = open_model()
+    assert model.watch is not None
+    slept: list[bool] = []
+    model.functions["kmalloc"](8, K)
+    block = model.functions["__get_free_pages"]
+    while block(K & ~DIRECT_RECLAIM, 10):
+        assert slept == []
+    block(K, 10)
+    model.watch(lambda: slept.append(True))
+    block(K & ~DIRECT_RECLAIM, 10)
+    assert slept == []
+    block(K, 10)
+    assert slept == [True]
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, 64])

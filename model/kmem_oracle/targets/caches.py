@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from kmem_oracle.script import MOST_ITEMS
 from kmem_oracle.targets.hands import Home
 from kmem_oracle.targets.objects import ObjectCalls
-from kmem_oracle.targets.records import CALLING, DONE, MOST_ITEMS, NULL_SEEN, SKIP_SEEN, TOUCHING, Seen
+from kmem_oracle.targets.records import CALLING, DONE, NULL_SEEN, SKIP_SEEN, TOUCHING, Seen
 from kmem_spec.calls import CONSTRUCTED, DESTRUCTED
 from kmem_spec.units import PAGE_SIZE, SIZE_MAX
 

@@ -7,11 +7,10 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from kmem_oracle.script import ID_ZERO_SIZE, Op
+from kmem_oracle.script import ID_ZERO_SIZE, MOST_ITEMS, Op
 from kmem_oracle.targets.records import (
     ASLEEP,
     LOST,
-    MOST_ITEMS,
     ONE_NOTE,
     SKIPPED,
     WATCHED,

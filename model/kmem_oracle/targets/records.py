@@ -16,7 +16,6 @@ COUNT: Final = struct.Struct("<Q")
 CHUNK: Final = 2048  # calls to a chunk
 AHEAD: Final = 3  # chunks that may be on their way, so that the target never waits for the judge
 NOTES: Final = 1 << 16  # notes to a chunk; those beyond are lost, and the record says so
-MOST_ITEMS: Final = 1 << 16  # elements of an array; a bulk call for more is skipped
 NOTES_AT: Final = CHUNK * RECORD.size  # where in a part its notes begin
 PART: Final = NOTES_AT + COUNT.size + NOTES * NOTE.size
 DONE, SKIPPED, SPOILT = 0, 1, 2  # SPOILT: object `result` had changed before the call, which was not made
