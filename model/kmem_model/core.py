@@ -78,15 +78,15 @@ class Core:
         self.atomic -= 1
 
     def may_ask(self, gfp: int) -> None:
-        """Refuse a mask that is illegal, or that may sleep in atomic context.
+        """Refuse a mask that may sleep in atomic context, or that is illegal.
 
-        Clause   CALLER-GFP, CALLER-CONTEXT
+        Clause   CALLER-CONTEXT, CALLER-GFP
         Source   include/linux/sched/mm.h: might_alloc
         """
-        if not is_legal(gfp):
-            raise Refused("CALLER-GFP")
         if self.atomic and gfp & DIRECT_RECLAIM:
             raise Refused("CALLER-CONTEXT")
+        if not is_legal(gfp):
+            raise Refused("CALLER-GFP")
 
     def may_wait(self) -> None:
         """Refuse a call that may sleep whatever its mask, in atomic context.

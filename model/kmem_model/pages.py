@@ -111,13 +111,11 @@ class PageCalls(Core):
         return address
 
     def free_pages_exact(self, address: int, size: int) -> None:
-        """Free what alloc_pages_exact gave for `size`; NULL is harmless for one page.
+        """Free what alloc_pages_exact gave for `size`; NULL is none of it.
 
         Clause   CALLER-FREE, CALLER-DOUBLE-FREE, CALLER-FAMILY, CALLER-SIZE
         Source   mm/page_alloc.c: free_pages_exact
         """
-        if address == NULL and size <= PAGE_SIZE:
-            return
         block = self.block_at(address)
         if block.family != "exact":
             self.refuse(address, freeing=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kmem_model.core import Block, Core
+from kmem_model.core import Block, Core, is_legal
 from kmem_spec.area import is_vmalloc_addr
 from kmem_spec.calls import Family
 from kmem_spec.gfp import DMA, DMA32, GFP_KERNEL, HIGHMEM, ZERO, may_sleep
@@ -71,6 +71,7 @@ class VmallocCalls(Core):
         Clause   CALLER-GFP, CALLER-CONTEXT
         Source   mm/vmalloc.c: __vmalloc
         """
+        self.may_wait()
         self._may_map(gfp)
         return self.make_area(size, gfp)
 
@@ -82,6 +83,7 @@ class VmallocCalls(Core):
                  it was; under __GFP_ZERO, zeroes from a smaller size to the one before
         Source   mm/vmalloc.c: vrealloc, 6.12
         """
+        self.may_wait()
         if p != NULL:
             self._own_area(p, "vmalloc", freeing=False)
         self._may_map(gfp)
@@ -93,10 +95,9 @@ class VmallocCalls(Core):
         Clause   CALLER-FREE, CALLER-DOUBLE-FREE, CALLER-FAMILY, CALLER-CONTEXT
         Source   mm/vmalloc.c: vfree
         """
-        if p != NULL:
-            self._own_area(p, "vmalloc", freeing=True)
         self.may_wait()
         if p != NULL:
+            self._own_area(p, "vmalloc", freeing=True)
             self.end_area(p)
 
     def vmap(self, pages: Sequence[int], count: int, flags: int, prot: int) -> int:
@@ -108,13 +109,12 @@ class VmallocCalls(Core):
         Gives    NULL for no page, and for more than there is memory
         Source   mm/vmalloc.c: vmap
         """
+        self.may_wait()
         if count > self.frames.total_pages:
-            self.may_wait()
             return NULL
         for page in pages[:count]:
             if self.block_at(page).family != "page":
                 self.refuse(page, freeing=False)
-        self.may_wait()
         start = self.space.show(pages[:count]) if count > 0 else NULL
         if start != NULL:
             self.hold(start, count * PAGE_SIZE, Block("vmap", 0, count * PAGE_SIZE))
@@ -126,10 +126,9 @@ class VmallocCalls(Core):
         Clause   CALLER-FREE, CALLER-DOUBLE-FREE, CALLER-FAMILY, CALLER-CONTEXT
         Source   mm/vmalloc.c: vunmap
         """
-        if p != NULL:
-            self._own_area(p, "vmap", freeing=True)
         self.may_wait()
         if p != NULL:
+            self._own_area(p, "vmap", freeing=True)
             self.let_go(p)
             self.space.hide(p)
 
@@ -208,10 +207,9 @@ class VmallocCalls(Core):
     def _may_map(self, gfp: int) -> None:
         """Refuse a mask that vmalloc does not take: one that names a zone, or that may not sleep.
 
-        Clause   CALLER-GFP, CALLER-CONTEXT
+        Clause   CALLER-GFP
         """
-        require(may_sleep(gfp) and not gfp & ZONES, "CALLER-GFP")
-        self.may_ask(gfp)
+        require(may_sleep(gfp) and not gfp & ZONES and is_legal(gfp), "CALLER-GFP")
 
     def _own_area(self, p: int, family: Family, *, freeing: bool) -> None:
         """Refuse what is not the start of an area that `family` gave."""

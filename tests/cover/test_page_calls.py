@@ -236,11 +236,9 @@ class TestExact:
         assert refused(kernel, "kfree", exact) == "CALLER-FAMILY"
         assert refused(kernel, "free_pages_exact", block, P) == "CALLER-FAMILY"
 
-    def test_null_is_harmless_for_one_page(self, kernel: Kernel) -> None:
-        before = state(kernel)
-        assert kernel.call("free_pages_exact", (0, P)) == 0
-        assert state(kernel) == before
-        assert refused(kernel, "free_pages_exact", 0, P + 1) == "CALLER-FREE"
+    def test_null_is_not_for_freeing(self, kernel: Kernel) -> None:
+        for size in (0, P, P + 1):
+            assert refused(kernel, "free_pages_exact", 0, size) == "CALLER-FREE"
 
 
 MAKING = [  # call, arguments before and behind the mask
@@ -263,7 +261,8 @@ class TestContext:
         kernel.call("preempt_disable", ())
         for gfp in (GFP_KERNEL, GFP_USER, GFP_ATOMIC | GFP_KERNEL):
             assert refused(kernel, api, *before, gfp, *behind) == "CALLER-CONTEXT"
-        assert refused(kernel, api, *before, ILLEGAL, *behind) == "CALLER-GFP"
+        assert refused(kernel, api, *before, ILLEGAL, *behind) == "CALLER-CONTEXT"
+        assert refused(kernel, api, *before, GFP_ATOMIC | NOFAIL, *behind) == "CALLER-GFP"
         for gfp in (GFP_ATOMIC, GFP_NOWAIT, 0):
             assert kernel.call(api, (*before, gfp, *behind)) != 0
         kernel.call("preempt_enable", ())

@@ -478,7 +478,8 @@ class TestCallers:
             assert refused(kernel, "vunmap", p) == "CALLER-CONTEXT"
         for count in (1, 1 << 30):
             assert refused(kernel, "vmap", [page], count, VM_MAP, PAGE_KERNEL) == "CALLER-CONTEXT"
-        assert refused(kernel, "vrealloc", v, 10, GFP_KERNEL) == "CALLER-CONTEXT"
-        assert refused(kernel, "vrealloc", v, 10, GFP_ATOMIC) == "CALLER-GFP"
+        for pointer, gfp in ((v, GFP_KERNEL), (v, GFP_ATOMIC), (page, GFP_KERNEL)):
+            assert refused(kernel, "vrealloc", pointer, 10, gfp) == "CALLER-CONTEXT"
+        assert refused(kernel, "vfree", page) == "CALLER-CONTEXT"
         assert kernel.call("vmalloc_to_page", (alias,)) == page
         assert kernel.call("is_vmalloc_addr", (v,)) == 1
