@@ -151,11 +151,9 @@ class FreeLists:
         cache = self.cache
         cache.grow(base)
         self._slab_at[base] = self
-        if isinstance(cache, BuiltCache):
+        if isinstance(cache, BuiltCache) and self.ctor is not None:
             for _ in range(cache.objects):
-                address = cache.construct(base)
-                if self.ctor is not None:
-                    self.ctor(address)
+                self.ctor(cache.construct(base))
         self.waiting[base] = list(range(cache.objects - 1, -1, -1))
 
     def _discard(self, base: int) -> None:
