@@ -74,7 +74,7 @@ def campaign(
     `profile` is the name of a profile, or empty for the one that the target names, or else `contract`.
     Errors   CouldNotRun, ProfileError
     """
-    with _worker(budget) as worker, _worker(budget) as other:
+    with worker_for(budget) as worker, worker_for(budget) as other:
         with worker.open(target) as run:
             promised = load(profile or run.profile or "contract")
             apis = run.apis
@@ -110,7 +110,7 @@ def replay(
 
     Errors   CouldNotRun, ProfileError
     """
-    with _worker(budget) as worker:
+    with worker_for(budget) as worker:
         with worker.open(target) as run:
             promised = load(profile or run.profile or "contract")
             result = Result(target.label, promised, 0, run.apis)
@@ -174,7 +174,7 @@ class _Phases:
         return phase.name, Playing(self._workers[0], self._target, ops, self._deadline)
 
 
-def _worker(budget: Budget) -> Worker:
+def worker_for(budget: Budget) -> Worker:
     """Return a worker, not started, with the limits of a budget."""
     return Worker(call_seconds=budget.call_seconds, memory_limit=budget.memory)
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from kmem_oracle import campaign
+from kmem_oracle.compare import compare
 from kmem_oracle.expression import ScriptError
-from kmem_oracle.reports import machine, text
-from kmem_oracle.script import parse
+from kmem_oracle.reports import machine, side_by_side, text
+from kmem_oracle.script import Op, parse
 from kmem_oracle.targets.process import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.profile import ProfileError
@@ -89,8 +90,14 @@ def check(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Play one script on a target and judge it."""
+    targets = arguments.targets or ["model"]
+    arguments.target = targets[0]
+    if len(targets) > 2:
+        return _could_not(arguments, "--on may be given twice at most: two targets are compared")
     try:
         script = Path(arguments.script).read_text(encoding="utf-8")
+        if len(targets) == 2:
+            return _side_by_side(arguments, targets, parse(script))
         result = campaign.replay(
             target_of(arguments.target),
             parse(script),
@@ -105,6 +112,21 @@ def run(arguments: argparse.Namespace) -> int:
     except (CouldNotRun, ProfileError) as error:
         return _could_not(arguments, str(error))
     return _verdict(arguments, result)
+
+
+def _side_by_side(arguments: argparse.Namespace, targets: Sequence[str], ops: Sequence[Op]) -> int:
+    """Run a script on two targets and say where they part; a side that breaks a rule makes it a violation."""
+    one, two = (target_of(each) for each in targets)
+    comparison = compare(
+        (one, two),
+        ops,
+        profile=arguments.profile,
+        budget=_budget(arguments),
+        waived=waived_of(arguments.waive),
+    )
+    print("\n".join(side_by_side.lines(comparison)))
+    _report(arguments.json, side_by_side.as_json(comparison))
+    return VIOLATION if any(side.finding is not None for side in comparison.sides) else PASS
 
 
 def _budget(arguments: argparse.Namespace) -> campaign.Budget:
@@ -210,7 +232,13 @@ def parser() -> Parser:
     one.set_defaults(run=check)
     four = commands.add_parser("run", help="judge one script", description="Play one script and judge it.")
     four.add_argument("script", help="a file in the call language (spec/script.md)")
-    four.add_argument("--on", dest="target", default="model", help=f"the target (default model): {KINDS}")
+    four.add_argument(
+        "--on",
+        dest="targets",
+        action="append",
+        metavar="TARGET",
+        help=f"the target (default model), or given twice, two to compare: {KINDS}",
+    )
     _judging(four)
     four.set_defaults(run=run)
     two = commands.add_parser("verify", help="prove the rules", description="Prove the rules.")

@@ -73,7 +73,7 @@ class Draws:
         self.apis = apis
         makers = [name for name in KERNEL_APIS if APIS[name].role == "allocate" and name in apis]
         self.kmallocs = [name for name in makers if APIS[name].family == "kmalloc"]
-        self.pages = [name for name in ("__get_free_pages", "get_zeroed_page") if name in apis]
+        self.pages: list[str] = [name for name in ("__get_free_pages", "get_zeroed_page") if name in apis]
         self.makers = self.kmallocs + self.pages
         self.zeroing = [name for name in self.kmallocs if APIS[name].zeroes]
         self.sizes = boundary_sizes(profile)
