@@ -241,7 +241,8 @@ def page_has_one_frame(space: Space, page: int) -> bool:
 )
 def held_frame_is_mapped(space: Space, frame: int) -> bool:
     """Ask the frame's page which frame it has."""
-    return space.frames.get(space.backing.get(frame, NOTHING), NOTHING) == frame
+    page = space.backing.get(frame, NOTHING)
+    return (frame >= 0) & (space.frames.get(page, NOTHING) == frame)
 
 
 def area_of(starts: Sequence[int], page: int) -> int:
