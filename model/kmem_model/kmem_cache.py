@@ -86,7 +86,7 @@ class CacheCalls(Core):
     def kmem_cache_alloc(self, cache: int, gfp: int) -> int:
         """Return the address of an object, or NULL.
 
-        Clause   CALLER-HANDLE, CALLER-GFP, CALLER-CONTEXT, CALLER-CTOR-ZERO
+        Clause   CALLER-HANDLE, CALLER-CTOR-ZERO, CALLER-GFP, CALLER-CONTEXT
         Source   mm/slub.c: kmem_cache_alloc
         """
         known = self._askable(cache, gfp)
@@ -107,7 +107,7 @@ class CacheCalls(Core):
     def kmem_cache_alloc_bulk(self, cache: int, gfp: int, count: int) -> list[int]:
         """Return the addresses of `count` objects, or of none.
 
-        Clause   CALLER-HANDLE, CALLER-GFP, CALLER-CONTEXT, CALLER-CTOR-ZERO
+        Clause   CALLER-HANDLE, CALLER-CTOR-ZERO, CALLER-GFP, CALLER-CONTEXT
         Source   mm/slub.c: kmem_cache_alloc_bulk
         """
         known = self._askable(cache, gfp)
@@ -121,21 +121,20 @@ class CacheCalls(Core):
     def kmem_cache_free(self, cache: int, p: int) -> None:
         """Free an object; NULL is none.
 
-        Clause   CALLER-HANDLE, CALLER-FREE, CALLER-DOUBLE-FREE, CALLER-FAMILY, CALLER-CACHE
+        Clause   CALLER-FREE, CALLER-DOUBLE-FREE, CALLER-FAMILY, CALLER-CACHE
         Source   mm/slub.c: kmem_cache_free
         """
-        lists, base, index = self._object(self._known(cache), p)
+        lists, base, index = self._object(cache, p)
         lists.free(base, index)
         self.freed.add(p)
 
     def kmem_cache_free_bulk(self, cache: int, count: int, objects: Sequence[int]) -> None:
         """Free the first `count` of some objects, last first; all or, if one may not be freed, none.
 
-        Clause   CALLER-HANDLE, CALLER-FREE, CALLER-DOUBLE-FREE, CALLER-FAMILY, CALLER-CACHE
+        Clause   CALLER-FREE, CALLER-DOUBLE-FREE, CALLER-FAMILY, CALLER-CACHE
         Source   mm/slub.c: kmem_cache_free_bulk, build_detached_freelist
         """
-        known = self._known(cache)
-        found = {p: self._object(known, p) for p in objects[:count]}
+        found = {p: self._object(cache, p) for p in objects[:count]}
         require(len(found) == len(objects[:count]), "CALLER-DOUBLE-FREE")
         for p in reversed(objects[:count]):
             lists, base, index = found[p]
@@ -224,21 +223,21 @@ class CacheCalls(Core):
     def _askable(self, cache: int, gfp: int) -> SlabCache:
         """Return the cache with that address, if it may be asked for an object under the mask.
 
-        Clause   CALLER-HANDLE, CALLER-GFP, CALLER-CONTEXT, CALLER-CTOR-ZERO
+        Clause   CALLER-HANDLE, CALLER-CTOR-ZERO, CALLER-GFP, CALLER-CONTEXT
         """
         known = self._known(cache)
-        self.may_ask(gfp)
         if gfp & ZERO and known.lists.ctor is not None:
             raise Refused("CALLER-CTOR-ZERO")
+        self.may_ask(gfp)
         return known
 
-    def _object(self, known: SlabCache, p: int) -> Found:
-        """Return where an object of the cache lies.
+    def _object(self, cache: int, p: int) -> Found:
+        """Return where an object lies that the cache with that address gave.
 
         Clause   CALLER-FREE, CALLER-DOUBLE-FREE, CALLER-FAMILY, CALLER-CACHE
         """
         found = self.caches.find(p)
         if found is None or found[0].family != "cache" or p in self.lent:
             self.refuse(p, freeing=True)
-        require(found[0] is known.lists, "CALLER-CACHE")
+        require(found[0].handle == cache, "CALLER-CACHE")
         return found

@@ -117,15 +117,16 @@ class PoolCalls(CacheCalls):
     def mempool_free(self, element: int, handle: int) -> None:
         """Give an element back: to the reserve if that lacks one, else to the allocator; not NULL.
 
-        Clause   CALLER-HANDLE, CALLER-FREE, CALLER-DOUBLE-FREE, CALLER-FAMILY, CALLER-CACHE
+        Clause   CALLER-FREE, CALLER-DOUBLE-FREE, CALLER-FAMILY, CALLER-CACHE
         Source   mm/mempool.c: mempool_free
         """
         if element == NULL:
             return
-        pool = self._pool(handle)
         if self.lent.get(element) != "pool":
             self.refuse(element, freeing=True)
-        require(element in pool.out, "CALLER-CACHE")
+        pool = self.pools.get(handle)
+        if pool is None or element not in pool.out:
+            raise Refused("CALLER-CACHE")
         pool.out.remove(element)
         self._keep(pool, element)
         self._drain(pool, pool.least)

@@ -459,8 +459,6 @@ class TestCallers:
         ("kmem_cache_alloc", (GFP_KERNEL,)),
         ("kmem_cache_zalloc", (GFP_KERNEL,)),
         ("kmem_cache_alloc_bulk", (GFP_KERNEL, 2)),
-        ("kmem_cache_free", (0,)),
-        ("kmem_cache_free_bulk", (1, [0])),
         ("kmem_cache_shrink", ()),
         ("kmem_cache_size", ()),
         ("kmem_cache_destroy", ()),
@@ -473,6 +471,12 @@ class TestCallers:
     ) -> None:
         for cache in (pointers["gone cache"], pointers["object"], pointers["cache"] + 8):
             assert refused(kernel, api, cache, *args) == "CALLER-HANDLE"
+
+    def test_an_object_goes_to_no_other_handle(self, kernel: Kernel, pointers: dict[str, int]) -> None:
+        for cache in (pointers["gone cache"], pointers["cache"] + 8, 0):
+            assert refused(kernel, "kmem_cache_free", cache, pointers["object"]) == "CALLER-CACHE"
+            bulk = ("kmem_cache_free_bulk", cache, 1, [pointers["object"]])
+            assert refused(kernel, *bulk) == "CALLER-CACHE"
 
     def test_a_cache_with_live_objects_stays(self, kernel: Kernel, pointers: dict[str, int]) -> None:
         assert refused(kernel, "kmem_cache_destroy", pointers["cache"]) == "CALLER-DESTROY"

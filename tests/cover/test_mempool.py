@@ -252,9 +252,10 @@ class TestDestroy:
         kernel, pool = source.kernel, source.pool(1)
         kernel.mempool_destroy(pool)
         cache = kernel.kmem_cache_create(b"test", 40, 0, 0, None)
+        p = kernel.mempool_alloc(source.pool(1), GFP_KERNEL)
         for handle in (pool, cache):
             assert refused(kernel, api, handle, *args) == "CALLER-HANDLE"
-            assert refused(kernel, "mempool_free", 0x1000, handle) == "CALLER-HANDLE"
+            assert refused(kernel, "mempool_free", p, handle) == "CALLER-CACHE"
 
     def test_what_may_sleep_is_refused_in_atomic_context(self, source: Source) -> None:
         kernel, pool = source.kernel, source.pool(1)
