@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import time
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.targets import build
+from tests.targets import build, probe_areas, probe_caches, probe_objects
 from tests.targets.binding import GFP_KERNEL, ZERO, ZERO_SIZE_PTR, Kmem, pattern, read, write
+from tests.targets.probing import PROBES, Probe, in_child
 
 pytestmark = pytest.mark.needs("cc")
 VARIANTS = ["", *build.variants()]
@@ -36,6 +38,7 @@ SIZES = [
     8193,
     1 << 20,
 ]
+GENERAL = (*probe_areas.GENERAL, *probe_caches.GENERAL, *probe_objects.GENERAL)
 EDGE = 64  # bytes of pattern at each end of a large object
 
 
@@ -250,6 +253,39 @@ def test_the_symbols_are_those_of_the_kernel(targets: Path) -> None:
 def test_every_fault_compiles_to_a_library_of_its_own(fault: str, targets: Path) -> None:
     faulty = build.library(fault, directory=targets).read_bytes()
     assert faulty != build.library(directory=targets).read_bytes()
+
+
+def told_by(probe: Probe, library: Path) -> str:
+    """Return what a probe has to say of a library, "" for nothing."""
+    return in_child(lambda: probe(Kmem(library)))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda name: name or "correct")
+def test_each_call_of_a_correct_library_does_what_it_should(variant: str, targets: Path) -> None:
+    library = build.library(variant=variant, directory=targets)
+    for probe in dict.fromkeys((*PROBES.values(), *GENERAL)):
+        assert not told_by(probe, library), probe.__name__
+
+
+@pytest.mark.parametrize("fault", PROBES)
+def test_each_fault_shows_in_its_probe(fault: str, targets: Path) -> None:
+    assert told_by(PROBES[fault], build.library(fault, directory=targets))
+
+
+def test_every_fault_that_names_its_clauses_has_a_probe() -> None:
+    assert build.clauses().keys() == PROBES.keys()
+    assert len(PROBES) >= 30
+
+
+def test_loading_takes_next_to_no_time(targets: Path) -> None:
+    library = build.library(directory=targets)
+
+    def load() -> None:
+        begun = time.perf_counter()
+        Kmem(library).reset()
+        assert time.perf_counter() - begun < 0.01
+
+    assert "" in [in_child(load) for _ in range(5)]
 
 
 @pytest.mark.parametrize("name", build.awkward())

@@ -20,4 +20,9 @@ void kmem_oracle_reset(void)
 void kmem_oracle_on_sleep(void (*hook)(void)) { sleep_hook = hook; }
 
 /* Let the n-th allocation of a page or an object from now fail; 0 for none. */
-void kmem_oracle_fail_nth(unsigned n) { fail_in = n; }
+void kmem_oracle_fail_nth(unsigned n)
+{
+    lock();
+    fail_in = n;
+    unlock();
+}
