@@ -153,12 +153,11 @@ class Labels:
         """
         if span[0] not in self._uses:  # an array of none
             return False
-        maker = self._uses[span[0]].first
-        made = self._ops[maker]
+        made = self._ops[self._uses[span[0]].first]
         if made_by(made) != range(*span) or APIS[made.api].role not in _MAKES_NEW:
             return False
         return all(
-            start <= use.first == maker and use.last < start + length and self._is_over(use, made)
+            start <= use.first and use.last < start + length and self._is_over(use, made)
             for use in (self._uses[item] for item in range(*span))
         )
 

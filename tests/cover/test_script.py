@@ -680,6 +680,28 @@ def rounds_apart(draw: st.DrawFn) -> list[Op]:
     return [shifted(op, k, 12, cache) for k in range(draw(st.integers(3, 6))) for op in body]
 
 
+LIVES = [
+    *(Op("kmem_cache_alloc_bulk", 1, (1001, 0, count, 0)) for count in (2, 4, 4)),
+    Op("kmem_cache_alloc_bulk", 3, (1001, 0, 2, 0)),
+    *(Op("kmem_cache_free_bulk", 0, (1001, count, 1)) for count in (2, 4, 4)),
+    *(Op("kmem_cache_alloc", item, (cache, 0)) for item in (1, 3, 5) for cache in (1001, 1002)),
+    *(Op("kmem_cache_free", 0, (cache, item)) for item in (1, 2, 5) for cache in (1001, 1002)),
+    *(Op("kmem_cache_create", cache, (1, 8, 0, 0, 0)) for cache in (1001, 1001, 1002)),
+    *(Op("kmem_cache_destroy", 0, (cache,)) for cache in (1001, 1002)),
+    *(Op("kfree_bulk", 0, (2, item)) for item in (1, 5)),
+    *(Op("check", 0, (item,)) for item in (1, 1, 2, 3, 5)),
+]
+
+
+@st.composite
+def lives_in_rounds(draw: st.DrawFn) -> list[Op]:
+    """Return caches and the lives of their objects, the same in each round with other ids."""
+    body = draw(st.lists(st.sampled_from(LIVES), min_size=2, max_size=7))
+    cache = draw(st.sampled_from([0, 0, 1]))
+    before = [op for op in LIVES if op.api == "kmem_cache_create"] if draw(st.booleans()) else []
+    return before + [shifted(op, k, 12, cache) for k in range(draw(st.integers(3, 4))) for op in body]
+
+
 def shifted(op: Op, turn: int, width: int, handles: int = 0) -> Op:
     """Return a call with its ids folded to few and then moved on by a number of rounds."""
 
@@ -692,7 +714,7 @@ def shifted(op: Op, turn: int, width: int, handles: int = 0) -> Op:
     return Op(op.api, other(op.out), args)
 
 
-SCRIPTS = st.lists(st.one_of(repeated_ops(), rounds_apart()), max_size=5).map(
+SCRIPTS = st.lists(st.one_of(repeated_ops(), rounds_apart(), lives_in_rounds()), max_size=5).map(
     lambda parts: legal([op for part in parts for op in part])
 )
 TOGETHER = [op for k in range(1, 4) for op in (km(1), kf(k))]
@@ -711,6 +733,17 @@ HALVES = [
     )
 ]
 CACHE = Op("kmem_cache_create", 1001, (1, 8, 0, 0, 0))
+ORPHANS = [
+    op
+    for k in range(1, 6)
+    for op in (
+        CACHE,
+        Op("kmem_cache_alloc", k, (1001, 0)),
+        Op("check", 0, (k,)),
+        Op("kmem_cache_destroy", 0, (1001,)),
+        Op("kmem_cache_free", 0, (1001, k)),
+    )
+]
 LONG = [op for _ in range(4) for k in range(1, 13) for op in (km(k), kf(14 - k))]
 
 
@@ -722,13 +755,20 @@ LONG = [op for _ in range(4) for k in range(1, 13) for op in (km(k), kf(14 - k))
 @example([kf(1), kf(2), kf(3), km(1)] * 3, "6.1", 0)
 @example([op for k in range(1, 5) for op in (kf(k), km(k))], "6.1", 0)
 @example([op for k in range(1, 5) for op in (km(k), Op("ksize", 0, (k,)))], "6.1", 0b1010)
+@example(ORPHANS, "6.1", 0b10000)
 @example([CACHE, *BULKS], "6.1", 0b110110)
-@example([CACHE, *HALVES], "6.1", 0b0110_0110_0110)
+@example([CACHE, *HALVES], "6.1", 0b1_1001_1000)
 def test_a_rendered_script_reads_back(ops: list[Op], version: str, fails: int) -> None:
     lines = lines_of(ops, NAMES[version])
     again = parse("\n".join(lines), NAMES[version])
     assert played(again, fails) == played(ops, fails)
     assert len(lines) <= len(ops)
+
+
+@settings(max_examples=1500, deadline=None, derandomize=True, database=None)
+@given(lives_in_rounds().map(legal), st.integers(0, (1 << 32) - 1))
+def test_names_that_rounds_share_do_not_mix_their_objects(ops: list[Op], fails: int) -> None:
+    assert played(parse("\n".join(lines_of(ops))), fails) == played(ops, fails)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
