@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from typing import Final
 
-ROW: Final = 256  # holes to a row before it is divided in two
+ROW: Final = 96  # holes to a row before it is divided in two
 
 
 class Holes:
@@ -37,7 +37,7 @@ class Holes:
                 for start in starts:
                     if lengths[start] >= length:
                         return start
-                self.bounds[row] = max((lengths[start] for start in starts), default=0)
+                self.bounds[row] = max(map(lengths.__getitem__, starts), default=0)
         return None
 
     def take(self, start: int, length: int) -> None:
