@@ -6,7 +6,7 @@ import pytest
 
 from kmem_oracle.labels import LETTERS
 from kmem_oracle.render import lines_of
-from kmem_oracle.rounds import FEWEST_ROUNDS, LONGEST_PATTERN, Round, parts_of
+from kmem_oracle.rounds import FEWEST_ROUNDS, LONGEST_PATTERN, Round, ids_of, made_by, parts_of, taken_by
 from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op, parse
 from kmem_spec.gfp import GFP_ATOMIC, GFP_KERNEL, NAMES, ZERO
 from kmem_spec.units import SIZE_MAX
@@ -44,6 +44,43 @@ def test_nothing_is_no_line() -> None:
         (Op("__get_free_pages", 1, (K, 3)), "a = __get_free_pages(GFP_KERNEL, 3)"),
         (Op("free_pages", 0, (5, 3)), "free_pages(a, 3)"),
         (Op("check", 0, (5,)), "check(a)"),
+        (
+            Op("kmem_cache_create", 3, (1, 40, 8, 0x2400, 1)),
+            'cache = kmem_cache_create("c3", 40, 8, SLAB_RED_ZONE | SLAB_HWCACHE_ALIGN, ctor)',
+        ),
+        (
+            Op("kmem_cache_create", 3, (0, 40, 8, 0x80000000, 0)),
+            "cache = kmem_cache_create(NULL, 40, 8, 0x80000000, NULL)",
+        ),
+        (
+            Op("kmem_cache_create_26", 3, (1, 40, 0, 0, 1, 1)),
+            'cache = kmem_cache_create_26("c3", 40, 0, 0, ctor, dtor)',
+        ),
+        (Op("kmem_cache_alloc", 3, (1, K)), "a = kmem_cache_alloc(cache, GFP_KERNEL)"),
+        (Op("kmem_cache_free", 0, (1, 3)), "kmem_cache_free(cache, a)"),
+        (Op("kmem_cache_destroy", 0, (0,)), "kmem_cache_destroy(NULL)"),
+        (Op("kmem_cache_alloc_bulk", 5, (1, K, 16, 0)), "kmem_cache_alloc_bulk(cache, GFP_KERNEL, 16, a)"),
+        (Op("kmem_cache_alloc_bulk", 5, (1, K, 0, 0)), "kmem_cache_alloc_bulk(cache, GFP_KERNEL, 0, a)"),
+        (Op("kmem_cache_free_bulk", 0, (1, 16, 5)), "kmem_cache_free_bulk(cache, 16, a)"),
+        (Op("kfree_bulk", 0, (0, 0)), "kfree_bulk(0, NULL)"),
+        (Op("alloc_pages_bulk", 5, (K, 4, 0)), "alloc_pages_bulk(GFP_KERNEL, 4, a)"),
+        (Op("split_page", 5, (1, 2)), "a = split_page(b, 2)"),
+        (Op("vmap", 5, (1, 2, 4, 0)), "a = vmap(b, 2, VM_MAP, PAGE_KERNEL)"),
+        (Op("vmap", 5, (1, 2, 6, 0x63)), "a = vmap(b, 2, VM_MAP | 0x2, 0x63)"),
+        (Op("vmap", 5, (1, 2, 0, 0)), "a = vmap(b, 2, 0, PAGE_KERNEL)"),
+        (Op("vmalloc_to_page", 0, (5, 4096)), "vmalloc_to_page(a + 4096)"),
+        (Op("is_vmalloc_addr", 0, (5, 0)), "is_vmalloc_addr(a)"),
+        (Op("is_vmalloc_addr", 0, (0, SIZE_MAX)), "is_vmalloc_addr(NULL + 2**64 - 1)"),
+        (
+            Op("mempool_create", 5, (4, 1, 1, 64)),
+            "pool = mempool_create(4, mempool_alloc_kmalloc, mempool_free_kmalloc, 64)",
+        ),
+        (Op("mempool_create_slab_pool", 5, (4, 1)), "pool = mempool_create_slab_pool(4, cache)"),
+        (Op("mempool_alloc", 5, (1, K)), "a = mempool_alloc(pool, GFP_KERNEL)"),
+        (Op("mempool_free", 0, (5, 1)), "mempool_free(a, pool)"),
+        (Op("mempool_fail", 0, (1, 1)), "mempool_fail(pool, 1)"),
+        (Op("kstrndup", 5, (1, 10, K)), "a = kstrndup(b, 10, GFP_KERNEL)"),
+        (Op("preempt_disable", 0, ()), "preempt_disable()"),
     ],
 )
 def test_a_call_is_written_as_in_c(op: Op, line: str) -> None:
@@ -89,6 +126,103 @@ def test_names_are_letters_without_i_then_numbered() -> None:
     assert names[len(LETTERS) - 1 : len(LETTERS) + 2] == ["z", "a1", "b1"]
     assert "i" not in names
     assert names[-1] == "a2"
+
+
+def test_caches_and_pools_have_names_that_say_so() -> None:
+    ops = [
+        Op("kmem_cache_create", 4, (1, 8, 0, 0, 0)),
+        Op("kmem_cache_create", 9, (1, 8, 0, 0, 0)),
+        Op("mempool_create_slab_pool", 2, (1, 9)),
+        Op("mempool_create_slab_pool", 3, (1, 4)),
+    ]
+    assert [line.partition(" ")[0] for line in lines_of(ops)] == ["cache", "cache1", "pool", "pool1"]
+    assert lines_of(ops)[2] == "pool = mempool_create_slab_pool(1, cache1)"
+
+
+def test_objects_of_an_array_are_named_by_their_place() -> None:
+    ops = [
+        Op("kmem_cache_alloc_bulk", 10, (1, K, 16, 0)),
+        Op("kmem_cache_free", 0, (1, 12)),
+        Op("kmem_cache_free_bulk", 0, (1, 4, 20)),
+        Op("split_page", 40, (39, 1)),
+        Op("split_page", 42, (38, 1)),
+        Op("vmap", 50, (40, 4, 4, 0)),
+        Op("split_page", 8, (9, 1)),
+    ]
+    assert lines_of(ops) == [
+        "kmem_cache_alloc_bulk(cache, GFP_KERNEL, 16, a)",
+        "kmem_cache_free(cache, a[2])",
+        "kmem_cache_free_bulk(cache, 4, a + 10)",
+        "b = split_page(c, 1)",
+        "b[2] = split_page(d, 1)",
+        "e = vmap(b, 4, VM_MAP, PAGE_KERNEL)",
+        "f = split_page(f[1], 1)",
+    ]
+
+
+def bulk(out: int, count: int = 4) -> Op:
+    return Op("kmem_cache_alloc_bulk", out, (99, K, count, 0))
+
+
+def unbulk(first: int, count: int = 4) -> Op:
+    return Op("kmem_cache_free_bulk", 0, (99, count, first))
+
+
+def test_an_array_of_its_round_alone_needs_no_number() -> None:
+    ops = [op for k in range(1, 21, 4) for op in (bulk(k), Op("check", 0, (k + 1,)), unbulk(k))]
+    assert lines_of(ops) == [
+        "repeat 5 {",
+        "  kmem_cache_alloc_bulk(cache, GFP_KERNEL, 4, a)",
+        "  check(a[1])",
+        "  kmem_cache_free_bulk(cache, 4, a) }",
+    ]
+
+
+def test_arrays_that_outlive_their_round_are_parts_of_a_larger_one() -> None:
+    firsts = range(1, 21, 4)
+    ops = [*map(bulk, firsts), *map(unbulk, reversed(firsts))]
+    assert lines_of(ops) == [
+        "repeat 5 {",
+        "  kmem_cache_alloc_bulk(cache, GFP_KERNEL, 4, a + 4 * i) }",
+        "repeat 5 {",
+        "  kmem_cache_free_bulk(cache, 4, a + 16 - 4 * i) }",
+    ]
+    assert len(lines_of([*map(bulk, firsts), unbulk(5)])) == 3
+
+
+def test_objects_made_one_by_one_are_freed_together() -> None:
+    ops = [*(km(k) for k in range(1, 65)), Op("kfree_bulk", 0, (64, 1))]
+    assert lines_of(ops) == ["repeat 64 {", "  a[i] = kmalloc(64, GFP_KERNEL) }", "kfree_bulk(64, a)"]
+
+
+def test_a_cache_of_its_round_alone_needs_no_number() -> None:
+    ops = [
+        op
+        for k in range(1, 7, 2)
+        for op in (
+            Op("kmem_cache_create", k, (1, 8, 0, 0, 0)),
+            Op("kmem_cache_alloc", k + 1, (k, K)),
+            Op("kmem_cache_free", 0, (k, k + 1)),
+            Op("kmem_cache_destroy", 0, (k,)),
+        )
+    ]
+    assert lines_of(ops) == [
+        "repeat 3 {",
+        '  cache = kmem_cache_create("c1", 8, 0, 0, NULL)',
+        "  a = kmem_cache_alloc(cache, GFP_KERNEL)",
+        "  kmem_cache_free(cache, a)",
+        "  kmem_cache_destroy(cache) }",
+    ]
+
+
+def test_what_a_call_makes_and_takes() -> None:
+    assert made_by(bulk(5, 3)) == range(5, 8)
+    assert made_by(Op("split_page", 5, (1, 2))) == range(5, 9)
+    assert made_by(Op("vmap", 5, (1, 2, 4, 0))) == range(5, 6)
+    assert list(made_by(kf(1))) == []
+    assert taken_by(unbulk(5, 3)) == [range(99, 100), range(5, 8)]
+    assert taken_by(kf(ID_ZERO_SIZE)) == []
+    assert ids_of(Op("mempool_free", 0, (3, 4))) == [0, 3, 4]
 
 
 def test_twice_is_no_repeat_and_three_times_is() -> None:
