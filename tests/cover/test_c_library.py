@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.targets import build, probe_areas, probe_caches, probe_objects
+from tests.targets import build, probe_areas, probe_caches, probe_objects, probe_pages
 from tests.targets.binding import GFP_KERNEL, ZERO, ZERO_SIZE_PTR, Kmem, pattern, read, write
-from tests.targets.probing import PROBES, Probe, in_child
+from tests.targets.probing import GENERAL, PROBES, Probe, in_child
 
 pytestmark = pytest.mark.needs("cc")
 VARIANTS = ["", *build.variants()]
@@ -38,7 +38,7 @@ SIZES = [
     8193,
     1 << 20,
 ]
-GENERAL = (*probe_areas.GENERAL, *probe_caches.GENERAL, *probe_objects.GENERAL)
+PROBING = (probe_areas, probe_caches, probe_objects, probe_pages)  # which declare their probes
 EDGE = 64  # bytes of pattern at each end of a large object
 
 
@@ -274,6 +274,7 @@ def test_each_fault_shows_in_its_probe(fault: str, targets: Path) -> None:
 
 def test_every_fault_that_names_its_clauses_has_a_probe() -> None:
     assert build.clauses().keys() == PROBES.keys()
+    assert {probe.__module__ for probe in PROBES.values()} == {module.__name__ for module in PROBING}
     assert len(PROBES) >= 30
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Final
 
 from tests.targets.binding import GFP_KERNEL, ZERO, Kmem, read, write
 from tests.targets.probing import PAGE, assert_all_comes_back, every_page, filled, in_child, probe, vector
@@ -138,6 +137,3 @@ def a_vmalloc_that_fails_leaves_nothing(kmem: Kmem) -> None:
             kmem.call("kmem_oracle_fail_nth", 0)
 
     assert_all_comes_back(kmem, body)
-
-
-GENERAL: Final = ()

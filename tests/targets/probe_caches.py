@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from tests.targets.binding import CTOR, CTOR_26, GFP_KERNEL, Kmem, read, write
-from tests.targets.probing import PAGE, assert_all_comes_back, every_page, filled, probe, vector
+from tests.targets.probing import PAGE, assert_all_comes_back, every_page, filled, general, probe, vector
 
 HWCACHE_ALIGN: Final = 0x2000
 _KEPT: Final[list[object]] = []  # functions that a library may call at any time
@@ -176,6 +176,7 @@ def destroy_gives_the_pages_back(kmem: Kmem) -> None:
     kmem.call("kmem_cache_destroy", 0)
 
 
+@general
 def refused_caches_are_null(kmem: Kmem) -> None:
     for size, flags in ((0, 0), ((4 << 20) + 1, 0), (40, 0x80000000)):
         assert kmem.call("kmem_cache_create", b"no", size, 0, flags, CTOR()) == 0
@@ -183,6 +184,3 @@ def refused_caches_are_null(kmem: Kmem) -> None:
     kmem.call("kmem_oracle_fail_nth", 1)
     assert kmem.call("kmem_cache_create", b"no", 40, 0, 0, CTOR()) == 0
     kmem.call("kfree", filled(kmem, "kmalloc", 40, GFP_KERNEL))
-
-
-GENERAL: Final = (refused_caches_are_null,)

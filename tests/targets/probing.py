@@ -17,6 +17,7 @@ from tests.targets.binding import GFP_KERNEL, Kmem, write
 
 Probe = Callable[[Kmem], None]
 PROBES: Final[dict[str, Probe]] = {}  # by fault
+GENERAL: Final[list[Probe]] = []  # for no fault
 PAGE: Final = 4096
 SECONDS: Final = 60  # of one child
 MOST_PAGES: Final = 20_000  # more than any arena has
@@ -30,6 +31,12 @@ def probe(*faults: str) -> Callable[[Probe], Probe]:
         return function
 
     return declare
+
+
+def general(function: Probe) -> Probe:
+    """Declare the decorated function as a probe for no fault: of what a correct library does."""
+    GENERAL.append(function)
+    return function
 
 
 def in_child(action: Callable[[], object]) -> str:
