@@ -94,7 +94,8 @@ class PoolCalls(CacheCalls):
 
         Clause   CALLER-HANDLE, CALLER-GFP, CALLER-CONTEXT, CALLER-POOL
         Gives    NULL only where the mask may not sleep
-        Errors   who would wait for ever is refused: nobody else is there to free an element meanwhile
+        Errors   who would wait for ever is refused, as nobody else is there to free an element; of what
+                 the tries changed, failures that were armed stay spent and empty slabs gone
         Source   mm/mempool.c: mempool_alloc
         """
         pool = self._pool(handle)
