@@ -196,6 +196,17 @@ def test_constructors_and_destructors_are_noted_with_the_call_that_they_ran_in(b
     )
 
 
+def test_an_object_that_was_destructed_is_seen_not_to_be_constructed(bench: Bench) -> None:
+    script = """
+        c = kmem_cache_create_26("c", 40, 0, 0, ctor, dtor); a = kmem_cache_alloc(c, GFP_KERNEL)
+        kmem_cache_free(c, a); kmem_cache_shrink(c)
+    """
+    bench.run(script)
+    assert bench.arena.read(PAGES[0], 40) not in {PATTERN[phase(1) :][:40], bytes(40)}
+    bench.functions["kmem_cache_alloc"] = lambda *_: PAGES[0]
+    assert bench.run([Op("kmem_cache_alloc", 5, (1, K))])[0][3] == 0
+
+
 def test_a_constructor_that_runs_as_its_cache_is_made_is_of_that_cache(bench: Bench) -> None:
     def create(name: bytes, size: int, _align: int, _flags: int, ctor: object) -> int:
         assert callable(ctor)

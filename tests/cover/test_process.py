@@ -18,9 +18,11 @@ from kmem_oracle.play import Play, play
 from kmem_oracle.script import Op, parse
 from kmem_oracle.targets.model import open_model
 from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker, describe_exit
-from kmem_oracle.targets.records import AHEAD, CHUNK, DONE, SKIPPED
+from kmem_oracle.targets.records import AHEAD, CHUNK, DONE, ONE_NOTE, SKIPPED
 from kmem_oracle.targets.wire import receive, receive_marked, send
 from kmem_oracle.targets.worker import OUT_OF_MEMORY
+from kmem_spec.apis import KERNEL_APIS
+from kmem_spec.calls import CONSTRUCTED
 from kmem_spec.gfp import GFP_KERNEL
 from kmem_spec.judge import Judge
 from kmem_spec.profile import load
@@ -171,6 +173,18 @@ def test_a_library_without_the_kernels_symbols_is_declined() -> None:
     assert f"{name}: exports none of the kernel's allocator calls (kmalloc, " in declined(
         Target("library", name, name)
     )
+
+
+def test_what_a_library_is_linked_to_is_not_judged_in_its_place() -> None:
+    name = ctypes.util.find_library("m")  # linked to the C library, which has a malloc
+    assert name is not None
+    message = declined(Target("malloc", name, name))
+    assert message.startswith(f"malloc:{name}: no malloc library: it exports no posix_memalign, no calloc, ")
+    own = ctypes.util.find_library("c")
+    assert own is not None
+    script = "a = kmalloc(100, GFP_KERNEL); kfree(a)"
+    for path in (own, ""):
+        assert played(Target("malloc", path, "malloc"), script) == Play(2)
 
 
 @pytest.mark.needs("cc")
@@ -347,6 +361,81 @@ def test_a_finding_names_the_other_calls_among_those_that_were_made(targets: Pat
     assert done.finding.clause == "MEM-KEEP"
     spoilt = done.ops[-1].args[0]
     assert [done.ops[index].out for index in done.others] == [spoilt]
+
+
+@pytest.mark.needs("cc")
+@pytest.mark.parametrize(
+    ("fault", "clause", "script"),
+    [
+        ("CTOR_LAST_SLOT", "CACHE-CTOR", "repeat 300 { a[i] = kmem_cache_alloc(c, GFP_KERNEL) }"),
+        ("BULK_TWICE", "MEM-APART", "kmem_cache_alloc_bulk(d, GFP_KERNEL, 16, p)"),
+        ("PAGES_BULK_TWICE", "MEM-APART", "alloc_pages_bulk(GFP_KERNEL, 6, p)"),
+        (
+            "VMAP_REVERSED",
+            "VM-CONTENTS",
+            "alloc_pages_bulk(GFP_KERNEL, 4, p); v = vmap(p, 4, VM_MAP, PAGE_KERNEL)",
+        ),
+        ("VREALLOC_LOSES", "VM-REALLOC-KEEP", "v = vmalloc(5000); v = vrealloc(v, 90000, GFP_KERNEL)"),
+        ("KSTRNDUP_LONG", "SLAB-COPY", "a = kmalloc(100, GFP_KERNEL); b = kstrndup(a, 10, GFP_KERNEL)"),
+        (
+            "POOL_NULL_EARLY",
+            "POOL-RESERVE",
+            "m = mempool_create(2, mempool_alloc_kmalloc, mempool_free_kmalloc, 64); mempool_fail(m, 1)\n"
+            "repeat 2 { a[i] = mempool_alloc(m, GFP_NOWAIT) }",
+        ),
+    ],
+)
+def test_faults_of_every_family_come_through(targets: Path, fault: str, clause: str, script: str) -> None:
+    made = 'c = kmem_cache_create("c", 40, 0, 0, ctor); d = kmem_cache_create("d", 40, 0, 0, NULL)\n'
+    faulty, sound = (library(build.library(name, directory=targets)) for name in (fault, ""))
+    done = played(faulty, made + script)
+    assert done.finding is not None
+    assert done.finding.clause == clause
+    assert played(sound, made + script).finding is None
+
+
+@pytest.mark.needs("cc")
+def test_what_a_bulk_call_made_is_no_call_of_the_script(targets: Path) -> None:
+    faulty = library(build.library("NEIGHBOUR_LINK", directory=targets))
+    bulk = 'c = kmem_cache_create("c", 500, 0, 0, NULL); kmem_cache_alloc_bulk(c, GFP_KERNEL, 50, p)\n'
+    done = played(faulty, bulk + "repeat 9 { a[i] = kmalloc(32, GFP_KERNEL) }; repeat 9 { kfree(a[i]) }")
+    assert done.finding is not None
+    assert done.finding.clause == "MEM-KEEP"
+    assert done.calls == len(done.ops) < 2 + 18
+    assert "item" not in {op.api for op in done.ops}
+    assert [done.ops[index].out for index in done.others] == [done.ops[-1].args[0]]
+    assert played(library(build.library(directory=targets)), bulk) == Play(2)
+
+
+@pytest.mark.needs("cc")
+def test_the_call_that_made_an_object_in_bulk_is_the_one_to_blame(targets: Path) -> None:
+    faulty = library(build.library("PAGES_BULK_TWICE", directory=targets))
+    done = played(faulty, "a = kmalloc(8, GFP_KERNEL); alloc_pages_bulk(GFP_KERNEL, 6, p); kfree(a)")
+    assert done.finding is not None
+    assert [op.api for op in done.ops] == ["kmalloc", "alloc_pages_bulk"]
+    assert done.others == (1,)
+
+
+@pytest.mark.needs("cc")
+def test_notes_come_with_the_call_that_they_were_made_in(targets: Path) -> None:
+    script = 'c = kmem_cache_create("c", 40, 0, 0, ctor); a = kmem_cache_alloc(c, GFP_KERNEL)'
+    for target in (MODEL, library(build.library(directory=targets))):
+        with worker() as started, started.open(target) as run:
+            for _ in range(AHEAD + 1):  # each part of the shared memory has notes of its own
+                run.start(parse(script))
+                records, notes, died = run.finish()
+                assert died is None
+                counts = [record[5] // ONE_NOTE for record in records]
+                assert counts[0] == 0
+                assert counts[1] == len(notes) > 1
+                assert {(kind, cache) for kind, cache, _ in notes} == {(CONSTRUCTED, 1)}
+                assert records[1][0] in {address for _, _, address in notes}
+            run.start(parse("a = kmalloc(8, GFP_KERNEL)"))
+            assert run.finish()[1] == []
+
+
+def test_the_model_takes_every_call_that_a_library_may_have() -> None:
+    assert set(KERNEL_APIS) <= MODEL_APIS
 
 
 # Messages.

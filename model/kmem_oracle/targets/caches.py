@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from kmem_oracle.script import MOST_ITEMS
@@ -26,7 +27,7 @@ class CacheCalls(ObjectCalls):
     """kmem_cache_create and what a cache is for.
 
     The constructor fills the whole object with the pattern of the cache's id; before an object of such
-    a cache is freed, it is brought back into that state.
+    a cache is freed, it is brought back into that state. The destructor fills it with another.
     """
 
     batch: Batch | None = None
@@ -47,23 +48,19 @@ class CacheCalls(ObjectCalls):
 
     def constructor(self, cache: int, size: int) -> Callable[[int], None]:
         """Return a function that constructs an object, and notes where it did."""
+        return partial(self.imprint, CONSTRUCTED, cache, size, cache)
 
-        def construct(start: int) -> None:
-            if self.touchable(start, size):
-                was, self.words[1] = self.words[1], TOUCHING
-                self.access.fill(start, size, cache)
-                self.words[1] = was
-            self.notes.add(CONSTRUCTED, cache, start)
+    def destructor(self, cache: int, size: int) -> Callable[[int], None]:
+        """Return a function that undoes the constructed state, and notes where it did."""
+        return partial(self.imprint, DESTRUCTED, cache, size, -cache)
 
-        return construct
-
-    def destructor(self, cache: int, _size: int) -> Callable[[int], None]:
-        """Return a function that notes which object it was to destroy."""
-
-        def destroy(start: int) -> None:
-            self.notes.add(DESTRUCTED, cache, start)
-
-        return destroy
+    def imprint(self, kind: int, cache: int, size: int, pattern: int, start: int) -> None:
+        """Write a pattern over an object, and note that a function of its cache did so."""
+        self.notes.add(kind, cache, start)
+        if self.touchable(start, size):
+            was, self.words[1] = self.words[1], TOUCHING
+            self.access.fill(start, size, pattern)
+            self.words[1] = was
 
     def destroy(self, api: str, _out: int, args: tuple[int, ...]) -> Seen:
         """Run a kmem_cache_destroy or a mempool_destroy; objects that are left are forgotten."""

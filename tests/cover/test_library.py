@@ -1,0 +1,184 @@
+"""Libraries as targets: what they have is called with the kernel's types, and what they lack is not."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.targets import build
+
+from kmem_oracle.play import Play, play
+from kmem_oracle.script import parse
+from kmem_oracle.targets.driver import Driver, runnable
+from kmem_oracle.targets.library import open_library
+from kmem_oracle.targets.linked import own
+from kmem_oracle.targets.opened import Opened, Unusable
+from kmem_oracle.targets.process import Target, Worker
+from kmem_oracle.targets.prototypes import Adapters
+from kmem_oracle.targets.reader import Reader
+from kmem_oracle.targets.records import HEADER, PART, RECORD
+from kmem_spec.apis import KERNEL_APIS
+from kmem_spec.calls import Answer
+from kmem_spec.judge import Judge
+from kmem_spec.profile import load
+
+pytestmark = pytest.mark.needs("cc")
+
+PLAIN = """
+#include <stdlib.h>
+void *kmalloc(size_t n, unsigned gfp)
+{ (void)gfp; return n ? aligned_alloc(4096, (n + 4095) & -4096) : (void *)16; }
+"""
+Compile = Callable[..., Path]
+
+
+@pytest.fixture
+def compiled(tmp_path: Path) -> Compile:
+    """Return what compiles a source into a library."""
+
+    def compile_(source: str, *options: str, name: str = "made") -> Path:
+        text, made = tmp_path / f"{name}.c", tmp_path / f"lib{name}.so"
+        text.write_text(source)
+        command = [*build.compiler(), "-shared", "-fPIC", "-o", str(made), str(text), *options]
+        subprocess.run(command, check=True)
+        return made
+
+    return compile_
+
+
+def answers(opened: Opened, script: str) -> list[Answer]:
+    """Return what a driver says of a script on a library in this process."""
+    memory = memoryview(bytearray(HEADER.size + PART))
+    watched = opened.watch is not None
+    driver = Driver(opened.functions, opened.access, memory, opened.largest, watched=watched)
+    if opened.watch is not None:
+        opened.watch(driver.notes.asleep)
+    ops = parse(script)
+    driver.run(ops, HEADER.size)
+    reader = Reader()
+    records = RECORD.iter_unpack(memory[HEADER.size : HEADER.size + len(ops) * RECORD.size])
+    events = [reader.event(op, record) for op, record in zip(ops, records, strict=True)]
+    return [event[1] for event in events if event is not None]
+
+
+def test_the_whole_api_is_found_by_the_kernels_names(targets: Path) -> None:
+    opened = open_library(str(build.library(directory=targets)))
+    assert set(opened.functions) == {*KERNEL_APIS, "fail_nth"}
+    assert set(runnable(opened.functions)) == set(opened.functions)
+    assert opened.profile == ""
+
+
+def test_a_library_of_one_call_is_judged_by_it(compiled: Compile) -> None:
+    path = compiled(PLAIN)
+    opened = open_library(str(path))
+    assert set(opened.functions) == {"kmalloc"}
+    assert opened.watch is None
+    with Worker(call_seconds=5.0, memory_limit=0) as worker:
+        target = Target("library", str(path), "it")
+        script = parse("repeat 9 { a[i] = kmalloc(100, GFP_KERNEL); check(a[i]); kfree(a[i]) }")
+        assert play(worker, target, script, Judge(load("contract"), looked=True)) == Play(18)
+
+
+def test_a_library_linked_to_an_allocator_is_none(compiled: Compile) -> None:
+    allocator = compiled(PLAIN, name="plain")
+    folder = str(allocator.parent)
+    user = compiled(
+        "void *kmalloc(unsigned long, unsigned); void *use(void) { return kmalloc(8, 0); }",
+        f"-L{folder}",
+        f"-Wl,-rpath,{folder}",
+        "-lplain",
+        name="user",
+    )
+    assert hasattr(ctypes.CDLL(str(user)), "kmalloc")
+    with pytest.raises(Unusable, match="exports none of the kernel's allocator calls"):
+        open_library(str(user))
+    assert own(ctypes.CDLL(str(user)), "kmalloc") is None
+    assert own(ctypes.CDLL(str(user)), "use") is not None
+
+
+def test_where_nobody_tells_whose_a_symbol_is_it_counts(
+    compiled: Compile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = ctypes.CDLL(str(compiled(PLAIN)))
+    for missing in ({}, {"dlinfo": lambda *_: -1, "dladdr": lambda *_: 0}):
+        calls = {name: ctypes.CFUNCTYPE(ctypes.c_int)(call) for name, call in missing.items()}
+
+        class Loader(dict[str, object]):
+            def __missing__(self, name: str) -> object:
+                raise AttributeError(name)
+
+        monkeypatch.setattr(ctypes, "CDLL", lambda _, calls=calls: Loader(calls))
+        assert own(library, "kmalloc") is not None
+        assert own(library, "kzalloc") is None
+
+
+def test_calls_for_pages_need_the_way_from_a_page_to_its_address(compiled: Compile) -> None:
+    pages = """
+    struct page; struct page *alloc_pages(unsigned gfp, unsigned order) { (void)gfp; (void)order; return 0; }
+    void __free_pages(struct page *p, unsigned order) { (void)p; (void)order; }
+    """
+    ways = "void *page_address(void *p) { return p; } void *virt_to_page(void *p) { return p; }"
+    assert set(open_library(str(compiled(PLAIN + pages, name="without"))).functions) == {"kmalloc"}
+    complete = open_library(str(compiled(PLAIN + pages + ways, name="with"))).functions
+    assert set(complete) == {"kmalloc", "alloc_pages", "__free_pages"}
+
+
+def test_hooks_reset_name_a_profile_tell_of_sleep_and_switch_the_context(compiled: Compile) -> None:
+    hooks = """
+    static int resets, depth; static void (*asleep)(void); static unsigned left;
+    void kmem_oracle_reset(void) { resets++; }
+    const char *kmem_oracle_profile(void) { return resets == 1 ? "linux-6.1" : "contract"; }
+    void kmem_oracle_on_sleep(void (*hook)(void)) { asleep = hook; }
+    void kmem_oracle_fail_nth(unsigned n) { left = n; }
+    void preempt_disable(void) { depth++; }
+    void preempt_enable(void) { depth--; }
+    void *kzalloc(size_t n, unsigned gfp) {
+        if (left && !--left) return 0;
+        if (!depth) asleep();
+        return kmalloc(n, gfp);
+    }
+    """
+    opened = open_library(str(compiled(PLAIN + hooks)))
+    assert opened.profile == "linux-6.1"
+    assert set(opened.functions) == {"kmalloc", "kzalloc", "fail_nth", "preempt_disable", "preempt_enable"}
+    script = """
+        a = kmalloc(8, GFP_KERNEL); b = kzalloc(8, GFP_KERNEL); preempt_disable(); c = kzalloc(8, GFP_ATOMIC)
+        fail_nth(2); d = kzalloc(8, GFP_ATOMIC); e = kzalloc(8, GFP_ATOMIC); preempt_enable()
+    """
+    seen = answers(opened, script)
+    assert [answer.slept for answer in seen] == [0, 1, 0, 0, 0, 0, 0, 0]
+    assert [answer.result != 0 for answer in seen] == [True, True, False, True, False, True, False, False]
+
+
+def test_a_call_gets_the_types_of_its_prototype(compiled: Compile) -> None:
+    takers = """
+    void *kmem_cache_create(const char *name, unsigned size, unsigned align, unsigned flags,
+                            void (*ctor)(void *))
+    { return (void *)(0x1000ul * (name && !ctor) + size + 16ul * align + 256ul * flags); }
+    int kmem_cache_shrink(void *c) { return (long)c ? -1 : 0; }
+    unsigned kmem_cache_size(void *c) { (void)c; return -1; }
+    _Bool is_vmalloc_addr(const void *p) { return (unsigned long)p > 1; }
+    """
+    functions = open_library(str(compiled(PLAIN + takers))).functions
+    assert functions["kmem_cache_create"](b"c", 1, 2, 3, None) == 0x1000 + 1 + 32 + 768
+    assert functions["kmem_cache_create"](None, 1, 2, 3, lambda start: None) == 1 + 32 + 768
+    assert functions["kmem_cache_shrink"](1) == -1
+    assert functions["kmem_cache_size"](1) == (1 << 32) - 1
+    assert functions["is_vmalloc_addr"](1 << 40) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "given"), [(0, []), (2, [7, 7]), (3, [7, 7, 7]), (4, [7, 7, 7, 0]), (-1, [7, 7, 7, 0])]
+)
+def test_a_bulk_call_gives_what_it_says_and_one_more_where_that_cannot_be(
+    told: int, given: list[int]
+) -> None:
+    def bulk(_cache: int, _gfp: int, count: int, array: ctypes.Array[ctypes.c_uint64]) -> int:
+        array[:] = [7] * count
+        return told
+
+    adapters = Adapters({"kmem_cache_alloc_bulk": bulk})  # type: ignore[dict-item]  # stands for a symbol
+    assert adapters.alloc_bulk(1, 0, 3) == given
