@@ -31,6 +31,7 @@ class CachePhases(Draws):
             yield create
             yield from self.use_cache(cache, size, turn)
             yield from self.destroy(cache)
+        yield from self.destroy(0)
 
     def constructors(self, turn: int) -> Iterator[Op]:
         """Caches with constructors, and destructors where the target has them: reuse, shrink, reuse."""

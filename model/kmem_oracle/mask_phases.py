@@ -19,29 +19,28 @@ class MaskPhases(Draws):
     def reach(self, turn: int) -> Iterator[Op]:
         """Memory used up under one mask, then requests in pairs: the one that reaches deeper comes first."""
         atomic = NAMES[self.profile.gfp]["GFP_ATOMIC"]
-        filling = (GFP_NOWAIT, atomic, GFP_KERNEL | NORETRY, GFP_USER | NORETRY)[turn % 4]
-        first = self.new(EXHAUST // (PAGE_SIZE << 4) + 64)
-        items = range(first, first + EXHAUST // (PAGE_SIZE << 4) + 64)
-        for number, item in enumerate(items):
-            yield Op("__get_free_pages", item, (filling, 0 if number >= len(items) - 64 else 4))
-        one, two = self.new(), self.new()
-        pairs = ((atomic, GFP_NOWAIT), (GFP_USER, GFP_KERNEL), (GFP_KERNEL, GFP_USER))
-        for deep, other in pairs:
+        equals = (GFP_USER | NORETRY, GFP_KERNEL | NORETRY)
+        live: list[tuple[int, int]] = []
+        for (deep, other), blocks, pages in (
+            (equals if turn % 2 == 0 else equals[::-1], EXHAUST // (PAGE_SIZE << 4), 64),
+            ((atomic, GFP_NOWAIT), 0, 600),
+        ):
+            for number in range(blocks + pages):
+                live.append((self.new(), 4 if number < blocks else 0))
+                yield Op("__get_free_pages", live[-1][0], (deep, live[-1][1]))
             for _ in range(ROUNDS):
-                for make, end in self.requests(one, deep):
-                    yield make
-                    again = next(op for op, _ in self.requests(two, other) if op.api == make.api)
-                    yield again
-                    yield end._replace(args=(two, *end.args[1:]))
-                    yield end
-        for make, end in self.requests(one, GFP_KERNEL | NOFAIL):
-            yield make
-            yield make._replace(out=two)
-            yield end
-            yield end._replace(args=(two, *end.args[1:]))
-        for item in items[::-1] if turn % 2 else items:
-            order = 0 if item - first >= len(items) - 64 else 4
+                yield from self.pairs(deep, other)
+        yield from self.pairs(GFP_KERNEL | NOFAIL, GFP_KERNEL | NOFAIL)
+        for item, order in live if turn % 2 == 0 else live[::-1]:
             yield Op("free_pages", 0, (item, order))
+
+    def pairs(self, deep: int, other: int) -> Iterator[Op]:
+        """Make each kind of request under one mask, at once again under another, and undo both."""
+        one, two = self.new(), self.new()
+        for (make, end), (again, undo) in zip(
+            self.requests(one, deep), self.requests(two, other), strict=True
+        ):
+            yield from (make, again, undo, end)
 
     def requests(self, item: int, mask: int) -> list[tuple[Op, Op]]:
         """Return a request for a page, and for an object, each with the call that frees it."""
