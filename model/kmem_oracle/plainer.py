@@ -32,9 +32,11 @@ _FOLLOWS: Final = frozenset({"free", "split"})
 
 def plainer_calls(op: Op) -> Iterator[Op]:
     """Yield the call with one argument plainer."""
-    for index, (kind, value) in enumerate(zip(APIS[op.api].parameters, op.args, strict=True)):
+    api = APIS[op.api]
+    for index, (kind, value) in enumerate(zip(api.parameters, op.args, strict=True)):
+        least = 1 if kind == "size" and api.role == "create" else 0  # no cache may have objects of no bytes
         for option in _options(kind, value):
-            if 0 <= option < value or (kind == "gfp" and option != value):
+            if least <= option < value or (kind == "gfp" and option != value):
                 yield op._replace(args=(*op.args[:index], option, *op.args[index + 1 :]))
 
 

@@ -10,15 +10,18 @@ import pytest
 
 from kmem_oracle.play import Play
 from kmem_oracle.render import lines_of
+from kmem_oracle.rounds import made_by, taken_by
 from kmem_oracle.script import Op
 from kmem_oracle.shrink import Shrinker
-from kmem_spec.apis import APIS
+from kmem_oracle.templates import undo
+from kmem_spec.apis import APIS, argument
 from kmem_spec.expect import size_asked
 from kmem_spec.finding import Finding
 from kmem_spec.gfp import GFP_ATOMIC, GFP_KERNEL, ZERO
 
 K = GFP_KERNEL
 SECONDS = 20.0
+ENDS = frozenset({"free", "free bulk", "destroy", "split"})
 CLAUSE = "MEM-KEEP"
 
 
@@ -35,23 +38,48 @@ class Toy:
         self.live, self.made, self.freed = {}, 0, 0
         past: list[Op] = []
         for op in ops:
-            kinds = APIS[op.api].parameters
-            pointer = op.args[kinds.index("pointer")] if "pointer" in kinds else 0
-            if pointer > 0 and pointer not in self.live:
+            if any(item not in self.live for reach in taken_by(op) for item in reach):
                 continue
             past.append(op)
-            clause = self.sees(self, op)
+            clause = misuse(self, op) or self.sees(self, op)
             if clause:
                 finding = Finding(clause, "allocator", len(past) - 1, (), "toy")
                 return Play(len(past), finding, tuple(past), ())
-            if APIS[op.api].role == "free":
-                self.live.pop(pointer, None)
-                self.freed += 1
-            elif op.out and size_asked(APIS[op.api], op.args):
-                self.live.pop(pointer, None)
-                self.live[op.out] = op
-                self.made += 1
+            self.follow(op)
         return Play(len(past))
+
+    def order(self, item: int) -> int:
+        """Return the order of a live block."""
+        made = self.live.get(item)
+        return argument(APIS[made.api], made.args, "order") if made and made.api == "alloc_pages" else 0
+
+    def follow(self, op: Op) -> None:
+        """Note what a call makes and ends."""
+        api = APIS[op.api]
+        if api.role in ENDS and taken_by(op):
+            pointers = [k for k, kind in enumerate(api.parameters) if kind in {"pointer", "vector"}]
+            first = op.args[pointers[0]] if pointers else op.args[0]
+            for reach in taken_by(op):
+                for item in reach if first in reach else ():
+                    self.live.pop(item, None)
+            self.freed += 1
+        if op.out and (
+            api.role != "allocate" or not {"size"} & {*api.parameters} or size_asked(api, op.args)
+        ):
+            for item in made_by(op):
+                self.live[item] = op
+                self.made += 1
+
+
+def misuse(toy: Toy, op: Op) -> str:
+    """Return the clause that a caller breaks: a cache destroyed with objects, pages freed while mapped."""
+    if APIS[op.api].role != "destroy" and op.api != "__free_pages":
+        return ""
+    users = [made for made in toy.live.values() if APIS[made.api].role in {"allocate", "bulk", "map"}]
+    used = op.args[0] in {item for made in users for reach in taken_by(made) for item in reach}
+    if APIS[op.api].role == "destroy":
+        return "CALLER-DESTROY" if used else ""
+    return "CALLER-ORDER" if used or op.args[1] != toy.order(op.args[0]) else ""
 
 
 def noise(seed: int, calls: int) -> list[Op]:
@@ -279,3 +307,180 @@ def test_no_candidate_is_played_twice() -> None:
     best = Shrinker(failing, test, SECONDS).run()
     assert len(played) == len(set(played))
     assert len(best.ops) == 4
+
+
+# The rest of the API.
+
+
+def caches(seed: int, calls: int) -> list[Op]:
+    """Return a script of many calls on a few caches and their objects; all are destroyed at its end."""
+    dice = random.Random(seed)
+    ops = [Op("kmem_cache_create", 900 + k, (1, 40 * k, 8, 0x2000, 1)) for k in range(1, 5)]
+    for turn in range(calls):
+        cache, item = dice.randrange(901, 905), 1000 + 10 * turn
+        count = dice.randrange(2, 9)
+        ops += [
+            Op("kmem_cache_alloc", item, (cache, GFP_ATOMIC)),
+            Op("kmem_cache_alloc_bulk", item + 1, (cache, K, count, 0)),
+            *dice.choice(([], [Op("preempt_disable", 0, ()), Op("preempt_enable", 0, ())])),
+            Op("check", 0, (item + count,)),
+            Op("kmem_cache_free", 0, (cache, item)),
+            Op("kmem_cache_free_bulk", 0, (cache, count, item + 1)),
+            Op("kmem_cache_shrink", 0, (cache,)),
+        ]
+    return ops + [Op("kmem_cache_destroy", 0, (cache,)) for cache in range(901, 905)]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_fault_of_a_cache_is_left_with_that_cache(seed: int) -> None:
+    def sees(_: Toy, op: Op) -> str:
+        return CLAUSE if op.api == "kmem_cache_alloc" and op.args == (777, K) else ""
+
+    extra = [Op("kmem_cache_create", 777, (1, 4711, 64, 0x2C00, 1)), Op("kmem_cache_alloc", 5, (777, K))]
+    assert reduced(sees, [*caches(seed, 200), *extra]) == [
+        'cache = kmem_cache_create("c777", 1, 0, 0, NULL)',
+        "a = kmem_cache_alloc(cache, GFP_KERNEL)",
+    ]
+
+
+def test_a_fault_at_the_destroy_is_left_without_the_objects() -> None:
+    def sees(toy: Toy, op: Op) -> str:
+        return CLAUSE if op.api == "kmem_cache_destroy" and toy.live[op.args[0]].args[1] > 100 else ""
+
+    assert reduced(sees, caches(1, 100)) == [
+        'cache = kmem_cache_create("c1", 101, 0, 0, NULL)',
+        "kmem_cache_destroy(cache)",
+    ]
+
+
+def test_objects_go_from_a_cache_that_must_be_destroyed() -> None:
+    def sees(toy: Toy, op: Op) -> str:
+        gone = 901 not in toy.live and 902 not in toy.live and toy.made > 4
+        return CLAUSE if gone and op.api == "kmem_cache_destroy" else ""
+
+    lines = reduced(sees, caches(2, 20))
+    assert len(lines) <= 7
+    assert "bulk" not in "".join(lines)
+
+
+def test_a_bulk_is_left_as_small_as_the_fault_allows() -> None:
+    def sees(toy: Toy, op: Op) -> str:
+        made = toy.live.get(op.args[0]) if op.api == "check" else None
+        bulk = made is not None and made.api == "kmem_cache_alloc_bulk"
+        return (
+            CLAUSE
+            if bulk and made is not None and op.args[0] == made.out + made.args[2] - 1 > made.out
+            else ""
+        )
+
+    ops = [
+        Op("kmem_cache_create", 1, (1, 64, 0, 0, 0)),
+        Op("kmem_cache_alloc_bulk", 10, (1, K, 16, 0)),
+        Op("kmem_cache_free_bulk", 0, (1, 4, 12)),
+        Op("check", 0, (25,)),
+    ]
+    assert reduced(sees, ops) == [
+        'cache = kmem_cache_create("c1", 1, 0, 0, NULL)',
+        "kmem_cache_alloc_bulk(cache, GFP_KERNEL, 2, a)",
+        "check(a[1])",
+    ]
+
+
+def test_a_split_block_is_left_as_small_as_the_fault_allows() -> None:
+    def sees(toy: Toy, op: Op) -> str:
+        return CLAUSE if op.api == "vmap" and op.args[1] >= 3 else ""
+
+    ops = [
+        Op("alloc_pages", 1, (GFP_ATOMIC, 5)),
+        Op("split_page", 10, (1, 5)),
+        *(Op("__free_pages", 0, (item, 0)) for item in range(26, 42)),
+        Op("vmap", 99, (10, 16, 4, 0x63)),
+    ]
+    assert reduced(sees, ops) == [
+        "a = alloc_pages(GFP_KERNEL, 2)",
+        "b = split_page(a, 2)",
+        "c = vmap(b, 3, 0, PAGE_KERNEL)",
+    ]
+
+
+def test_a_block_is_freed_with_the_order_and_the_size_that_it_is_left_with() -> None:
+    def sees(toy: Toy, op: Op) -> str:
+        if op.api == "__free_pages" and op.args[1] >= 2:
+            return CLAUSE
+        return CLAUSE if op.api == "free_pages_exact" and op.args[1] > 5000 else ""
+
+    assert reduced(sees, [Op("alloc_pages", 1, (K, 9)), Op("__free_pages", 0, (1, 9))]) == [
+        "a = alloc_pages(GFP_KERNEL, 2)",
+        "__free_pages(a, 2)",
+    ]
+    assert reduced(sees, [Op("alloc_pages_exact", 1, (9000, K)), Op("free_pages_exact", 0, (1, 9000))]) == [
+        "a = alloc_pages_exact(5001, GFP_KERNEL)",
+        "free_pages_exact(a, 5001)",
+    ]
+
+
+def test_numbers_offsets_and_flags_are_left_at_the_least() -> None:
+    def sees(_: Toy, op: Op) -> str:
+        if op.api == "mempool_resize":
+            return CLAUSE if op.args[1] >= 3 else ""
+        if op.api == "vmalloc_to_page":
+            return CLAUSE if op.args[1] >= 4096 else ""
+        return CLAUSE if op.api == "kmem_cache_create_26" and op.args[3] & 0x800 and op.args[5] else ""
+
+    pool = [Op("mempool_create", 1, (9, 1, 1, 64)), Op("mempool_resize", 0, (1, 50))]
+    assert reduced(sees, pool) == [
+        "pool = mempool_create(0, mempool_alloc_kmalloc, mempool_free_kmalloc, 1)",
+        "mempool_resize(pool, 3)",
+    ]
+    assert reduced(sees, [Op("vmalloc", 1, (99999,)), Op("vmalloc_to_page", 0, (1, 50001))]) == [
+        "a = vmalloc(1)",
+        "vmalloc_to_page(a + 4096)",
+    ]
+    assert reduced(sees, [Op("kmem_cache_create_26", 1, (1, 999, 64, 0x42C00, 1, 1))]) == [
+        'cache = kmem_cache_create_26("c1", 1, 0, SLAB_POISON, NULL, dtor)'
+    ]
+
+
+def test_a_pair_that_must_stay_together_goes_together() -> None:
+    def sees(toy: Toy, op: Op) -> str:
+        depth = toy.__dict__.setdefault("depth", 0) if toy.made else 0
+        depth += {"preempt_disable": 1, "preempt_enable": -1}.get(op.api, 0)
+        toy.__dict__["depth"] = depth
+        if depth < 0:
+            return "CALLER-ATOMIC"
+        return CLAUSE if op.api == "preempt_enable" and toy.made == 2 else ""
+
+    pair = [Op("preempt_disable", 0, ()), Op("kfree", 0, (0,)), Op("preempt_enable", 0, ())]
+    lines = reduced(sees, [km(1), *pair, km(2), *pair])
+    assert lines == [
+        "a = kmalloc(1, GFP_KERNEL)",
+        "b = kmalloc(1, GFP_KERNEL)",
+        "preempt_disable()",
+        "preempt_enable()",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("maker", "freer", "before"),
+    [
+        (Op("kmem_cache_alloc", 0, (1, K)), "kmem_cache_free", [Op("kmem_cache_create", 1, (1, 8, 0, 0, 0))]),
+        (Op("mempool_alloc", 0, (1, K)), "mempool_free", [Op("mempool_create", 1, (0, 1, 1, 1))]),
+        (Op("vmalloc", 0, (1,)), "vfree", []),
+        (Op("kvmalloc", 0, (1, K)), "kvfree", []),
+        (Op("alloc_pages_exact", 0, (1, K)), "free_pages_exact", []),
+        (Op("alloc_pages", 0, (K, 0)), "__free_pages", []),
+        (Op("kmem_cache_create", 0, (1, 1, 0, 0, 0)), "kmem_cache_destroy", []),
+    ],
+)
+def test_a_leak_of_any_family_is_left_with_a_repeat(maker: Op, freer: str, before: list[Op]) -> None:
+    def sees(toy: Toy, op: Op) -> str:
+        return "MEM-LIVENESS" if op.api == maker.api and toy.freed >= 290 else ""
+
+    dice = random.Random(1)
+    ops = [*before]
+    for turn in range(400):
+        made = maker._replace(out=1000 + turn)
+        ops += [made, *undo(made, made.out), *([kf(0)] if dice.random() < 0.5 else [])]
+    lines = reduced(sees, ops)
+    assert len(lines) <= 5 + len(before), lines
+    assert any(line.lstrip().startswith(freer + "(") for line in lines)
