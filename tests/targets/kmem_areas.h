@@ -107,7 +107,7 @@ static void area_drop(struct spot *area, bool frees)
     frames_unmap(spot_address(area), count);
     for (size_t i = 0; i < count; i++) {
         bool is_shared = FAULT == FAULT_VM_SHARED_FRAME && i == 15;
-        bool is_kept = FAULT == FAULT_VFREE_LEAKS_FRAME && i >= 8 && i + 1 == count;
+        bool is_kept = FAULT == FAULT_VFREE_LEAKS_FRAME && i >= 8;
         if (area[i].frame && frees && !is_shared && !is_kept)
             block_give(area[i].frame, 0);
         area[i].frame = NULL;

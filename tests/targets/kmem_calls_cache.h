@@ -151,6 +151,7 @@ void kmem_cache_destroy(struct kmem_cache *cache)
     wake_all();
     if (cache->refs == 1) {
         if (FAULT == FAULT_DESTROY_LEAKS && cache->slabs > 1) {
+            slots_destruct(cache->room.next);
             list_drop(cache->room.next);
             cache->slabs--;
         }

@@ -46,9 +46,7 @@ void mempool_destroy(mempool_t *pool)
 {
     if (!pool)
         return;
-    if (FAULT == FAULT_POOL_DESTROY_LEAKS && pool->count > 1)
-        pool->count--;
-    mempool_drop(pool, 0, true);
+    mempool_drop(pool, 0, FAULT != FAULT_POOL_DESTROY_LEAKS || pool->count < 2);
     kfree(pool->elements);
     kfree(pool);
 }

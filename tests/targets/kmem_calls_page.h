@@ -87,8 +87,8 @@ void split_page(struct page *page, unsigned order)
 {
     lock();
     block_cut(page, order, 1ul << order);
-    if (FAULT == FAULT_SPLIT_LOSES && order > 0)
-        page[(1ul << order) - 1].state = INNER;
+    for (size_t i = (1ul << order) / 2; FAULT == FAULT_SPLIT_LOSES && order > 0 && i < 1ul << order; i++)
+        page[i].state = INNER;
     unlock();
 }
 

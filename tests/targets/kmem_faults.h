@@ -64,7 +64,7 @@ enum fault {
     /* constructors and destructors */
     FAULT_CTOR_SECOND_SLAB,       /* a cache's second slab is not constructed | CACHE-CTOR */
     FAULT_CTOR_LAST_SLOT,         /* the last slot of a slab is not constructed | CACHE-CTOR */
-    FAULT_CTOR_AGAIN,             /* a constructor runs again when a slot is used again | CACHE-CTOR-ONCE */
+    FAULT_CTOR_AGAIN,             /* a constructor runs again on reuse | CACHE-CTOR-ONCE CACHE-DTOR */
     FAULT_CTOR_OTHER_CACHE,       /* the constructor of another cache runs | CACHE-CTOR CACHE-CTOR-OWN */
     FAULT_CTOR_LINK_INSIDE,       /* the free link is written into a constructed object | CACHE-CTOR */
     FAULT_DTOR_AT_FREE,           /* the destructor runs at kmem_cache_free | CACHE-DTOR CACHE-CTOR */
@@ -74,15 +74,15 @@ enum fault {
     FAULT_HWCACHE_IGNORED,        /* SLAB_HWCACHE_ALIGN aligns to 8 | CACHE-ALIGN */
     FAULT_CACHE_ALIGN_64,         /* objects are aligned to 64 at most | CACHE-ALIGN */
     FAULT_CACHE_SIZE_DOWN,        /* objects are rounded down to 8 | MEM-APART MEM-KEEP MEM-USABLE */
-    FAULT_CACHE_SIZE_LESS,        /* kmem_cache_size above 256 tells 8 too few | CACHE-SIZE */
+    FAULT_CACHE_SIZE_LESS,        /* kmem_cache_size above 256 tells 8 too few | CACHE-SIZE MEM-USABLE */
     FAULT_CACHE_ZALLOC_SHORT,     /* kmem_cache_zalloc clears whole words less one | MEM-ZERO GFP-ZERO */
     FAULT_BULK_PART,              /* a bulk allocation that fails returns what it has | CACHE-BULK */
     FAULT_BULK_FAIL_LEAKS,        /* a bulk allocation that fails keeps what it has | MEM-LIVENESS */
     FAULT_BULK_TWICE,             /* a bulk of 12 or more gives its first object twice | MEM-APART */
-    FAULT_BULK_FREE_FORGETS,      /* kmem_cache_free_bulk of 8 or more keeps the last | MEM-LIVENESS */
+    FAULT_BULK_FREE_FORGETS,      /* a bulk free of 8 or more keeps the last | MEM-LIVENESS CACHE-DTOR */
     FAULT_SHRINK_LIVE,            /* shrink frees a slab of one live object | MEM-APART MEM-KEEP CACHE-DTOR */
     FAULT_DESTROY_LEAKS,          /* destroy keeps the pages of one slab of several | MEM-LIVENESS */
-    FAULT_FREE_WRONG_SLAB,        /* a free goes to the first slab with room | MEM-APART MEM-LIVENESS */
+    FAULT_FREE_WRONG_SLAB,        /* a free goes to another slab | MEM-APART MEM-LIVENESS CACHE-DTOR */
     /* vmalloc */
     FAULT_VM_NO_GUARD,            /* no guard page behind an area | VM-GUARD */
     FAULT_VM_SHORT,               /* an area of 8 pages and some bytes lacks a page | MEM-RETURNS */
@@ -93,7 +93,7 @@ enum fault {
     FAULT_VM_ZERO_SIZE,           /* vmalloc(0) gives a page | VM-ZERO-SIZE */
     FAULT_VM_ARRAY_UNCHECKED,     /* vmalloc_array and vcalloc multiply unchecked | VM-ARRAY */
     FAULT_VM_32_HALF,             /* vmalloc_32 takes its size as 16 bits | MEM-RETURNS VM-MAX */
-    FAULT_VFREE_LEAKS_FRAME,      /* vfree keeps the last page of areas above 8 pages | MEM-LIVENESS */
+    FAULT_VFREE_LEAKS_FRAME,      /* vfree keeps all pages behind the eighth | MEM-LIVENESS */
     FAULT_VFREE_LEAKS_RANGE,      /* vfree does not give the addresses back | MEM-LIVENESS */
     FAULT_VREALLOC_LOSES,         /* a vrealloc that moves copies whole pages only | VM-REALLOC-KEEP */
     FAULT_VREALLOC_DIRTY,         /* a vrealloc that moves clears nothing | VM-REALLOC-ZERO */
@@ -116,7 +116,7 @@ enum fault {
     FAULT_SENSITIVE_BEYOND,       /* kfree_sensitive clears 8 bytes beyond the object | MEM-KEEP CACHE-CTOR */
     FAULT_KFREE_BULK_FORGETS,     /* kfree_bulk of three or more keeps the last | MEM-LIVENESS */
     /* pages */
-    FAULT_SPLIT_LOSES,            /* the last page of a split block never comes back | MEM-LIVENESS */
+    FAULT_SPLIT_LOSES,            /* the upper half of a split block never comes back | MEM-LIVENESS */
     FAULT_EXACT_FREE_TAIL,        /* free_pages_exact keeps a last page that is only begun | MEM-LIVENESS */
     FAULT_EXACT_SHORT,            /* alloc_pages_exact of 3 or more gives one too few | MEM-APART MEM-KEEP */
     FAULT_PAGES_BULK_TWICE,       /* alloc_pages_bulk of 6 or more gives the last page twice | MEM-APART */
@@ -125,7 +125,7 @@ enum fault {
     FAULT_POOL_NOT_REFILLED,      /* mempool_free does not refill the reserve | POOL-RESERVE POOL-WAITS */
     FAULT_POOL_NULL_EARLY,        /* mempool_alloc without sleep leaves the last element | POOL-RESERVE */
     FAULT_POOL_SHRINK_LEAKS,      /* mempool_resize drops elements without freeing them | MEM-LIVENESS */
-    FAULT_POOL_DESTROY_LEAKS,     /* mempool_destroy does not free the last element | MEM-LIVENESS */
+    FAULT_POOL_DESTROY_LEAKS,     /* mempool_destroy of two elements or more frees none | MEM-LIVENESS */
     /* masks */
     FAULT_ATOMIC_SLEEPS,          /* GFP_ATOMIC sleeps where memory is short | GFP-SLEEP */
     FAULT_ATOMIC_SHALLOW,         /* GFP_ATOMIC leaves pages that GFP_NOWAIT takes | GFP-ATOMIC-REACH */
