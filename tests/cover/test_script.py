@@ -318,6 +318,12 @@ def test_the_examples_of_the_chapter_are_scripts() -> None:
         assert parse(block.partition("```")[0])
 
 
+def test_the_chapter_lists_every_call() -> None:
+    table = CHAPTER.read_text(encoding="utf-8").partition("## Calls")[2].partition("## What")[0]
+    cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("| ")]
+    assert sorted(name for cell in cells[1:] for name in cell.strip().split(", ")) == CALLS
+
+
 # Where they say what is wrong.
 
 
