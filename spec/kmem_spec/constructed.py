@@ -20,11 +20,11 @@ class Constructed:
 
         Clause   CACHE-CTOR-ONCE, CACHE-DTOR
         Needs    if this cache's constructor ran here before: no `elder` object, one that has lived on the
-                 page since then, and no destructor that is `owed` before
+                 page since then; if any cache's did: no destructor that is `owed` before
         """
-        again = self.cache.get(address, NULL) == cache
-        require(not (again & elder), "CACHE-CTOR-ONCE")
-        require(not (again & owed), "CACHE-DTOR")
+        last = self.cache.get(address, NULL)
+        require(not ((last == cache) & elder), "CACHE-CTOR-ONCE")
+        require(not ((last != NULL) & owed), "CACHE-DTOR")
         self.cache.put(address, cache)
         self.since.put(address, event)
 

@@ -11,6 +11,7 @@ from kmem_spec.calls import Asked, Call
 from kmem_spec.profile import Profile
 from kmem_spec.slab import size_class
 from kmem_spec.units import (
+    ADDRESS_BITS,
     PAGE_SIZE,
     SIZE_MAX,
     is_power_of_two,
@@ -27,7 +28,7 @@ WHOLE_PAGES: Final = BLOCKS | AREAS
 def size_asked(api: Api, args: tuple[int, ...]) -> int:
     """Return the bytes that a call asks for; of an array the exact product."""
     if "order" in api.parameters or api.name == "get_zeroed_page":
-        return PAGE_SIZE << argument(api, args, "order")
+        return PAGE_SIZE << min(argument(api, args, "order"), ADDRESS_BITS)  # no memory has more
     if api.role == "map":
         return argument(api, args, "count") * PAGE_SIZE
     size = argument(api, args, "size")

@@ -19,6 +19,11 @@ WORDS: Final[dict[Parameter, str]] = {
     "free_fn": "mempool_free_kmalloc",
     "array": "…",
 }
+AS_IT_WAS: Final = {
+    "CACHE-CTOR": "constructed",
+    "SLAB-COPY": "as in what was copied",
+    "VM-CONTENTS": "as in its pages",
+}
 MOST_SHOWN: Final = 4  # pointers of an array
 
 
@@ -75,7 +80,7 @@ def describe(call: Call, asked: Asked, answer: Answer, clause: str) -> str:
     if clause in {"MEM-ZERO", "GFP-ZERO", "SLAB-REALLOC-ZERO", "VM-REALLOC-ZERO"}:
         text += f"; the byte at offset {answer.nonzero} of the {asked.zero_to} promised zero is not"
     elif answer.changed >= 0:
-        wrote = {"CACHE-CTOR": "constructed", "SLAB-COPY": "in what was copied", "VM-CONTENTS": "in its pages"}
-        as_it_was = wrote.get(clause, "as its owner wrote it")
-        text += f"; the byte at offset {answer.changed} is not {as_it_was}"
+        text += (
+            f"; the byte at offset {answer.changed} is not {AS_IT_WAS.get(clause, 'as its owner wrote it')}"
+        )
     return text

@@ -11,24 +11,20 @@ from collections.abc import Callable
 from typing import Final
 
 from kmem_spec import caller, kmem_cache, mem, page, pool, reach, slab, vmalloc
-from kmem_spec.apis import APIS, Role, argument
-from kmem_spec.calls import Answer, Call, Event, Lost
+from kmem_spec.apis import APIS, Role
+from kmem_spec.calls import Answer, Call, Event
 from kmem_spec.expect import expect
-from kmem_spec.finding import Finding, show, show_span
-from kmem_spec.gfp import may_sleep
-from kmem_spec.judging.areas import Areas
-from kmem_spec.judging.docket import add_plan, mask_is_legal_for
-from kmem_spec.judging.objects import NO_OP, POINTER_AT
+from kmem_spec.finding import Finding, show_span
+from kmem_spec.judging.docket import add_plan
+from kmem_spec.judging.losses import Losses
 from kmem_spec.profile import Profile
-from kmem_spec.units import ZERO_SIZE_PTR
 
 # importing a chapter registers its clauses
 CHAPTERS: Final = (caller, kmem_cache, mem, page, pool, reach, slab, vmalloc)
 Take = Callable[[Call, Answer], Finding | None]
-TAKES_OBJECT: Final = frozenset({"pointer", "source"})
 
 
-class Judge(Areas):
+class Judge(Losses):
     """Judge one history under one profile."""
 
     def __init__(
@@ -40,7 +36,6 @@ class Judge(Areas):
         contents before each free, and would have sent a "check" had they changed.
         """
         self._looked = looked
-        self._atomic = 0
         super().__init__(profile, waived)
         rules: dict[Role, Take] = {
             "allocate": self.allocate,
@@ -53,8 +48,8 @@ class Judge(Areas):
             "free": self.free,
             "free bulk": self.free_bulk,
             "create": self.create,
-            "destroy": self.destroy,
-            "adjust": self.adjust,
+            "destroy": self.destroy_cache,
+            "adjust": self.shrink,
             "measure": self.measure,
             "describe": self.describe_cache,
             "locate": self.locate,
@@ -68,11 +63,12 @@ class Judge(Areas):
         self._rules["mempool_alloc"] = self.allocate_from
         for name in ("mempool_create", "mempool_create_slab_pool"):
             self._rules[name] = self.create_pool
+        self._rules["mempool_resize"] = self.resize_pool
+        self._rules["mempool_destroy"] = self.destroy_pool
 
     def start_over(self) -> None:
         """Forget what is live, as after the target was reset."""
         self.clear()
-        self._atomic = 0
 
     def admit(self, event: Event) -> Finding | None:
         """Take the next event: change the ledger if it is legal, else say which clause it breaks.
@@ -83,7 +79,7 @@ class Judge(Areas):
 
     def take(self, call: Call, answer: Answer) -> Finding | None:
         """Do as `admit` does, with the parts of the event."""
-        if answer[5] or self._atomic:
+        if answer[5] or self.atomic:
             finding = self._with_notes(call, answer)
         else:
             finding = self._rules[call[0]](call, answer)
@@ -91,29 +87,6 @@ class Judge(Areas):
             finding = None
         self.events += 1
         return finding
-
-    def lose(self, lost: Lost) -> Finding | None:
-        """Take a call that did not return: a violation if the call was legal."""
-        call = lost.call
-        api = APIS[call.api]
-        clause = "MEM-RETURNS"
-        finding = None
-        if "gfp" in api.parameters:
-            asked = mem.SAMPLE._replace(gfp=argument(api, call.args, "gfp"))
-            legal = mask_is_legal_for(api, asked)
-            finding = None if legal else self.finding("CALLER-GFP", f"{show(call)} has an illegal mask")
-        at = POINTER_AT[call.api]
-        if not TAKES_OBJECT.isdisjoint(api.parameters):
-            start = call.args[at]
-            if start <= ZERO_SIZE_PTR:
-                clause = NO_OP.get(api.name, clause)
-            elif start not in self.ignored:
-                finding = finding or self.wrong_pointer(api, call, start)
-        elif api.role == "destroy" and call.args[0] == 0:
-            clause = NO_OP[api.name]
-        finding = finding or self.finding(clause, f"{show(call)} {lost.how}")
-        self.events += 1
-        return finding if finding.clause in self.in_force else None
 
     def leaks(self) -> list[Finding]:
         """Return a finding for each allocation, cache and pool that is live at the end of the history."""
@@ -146,33 +119,31 @@ class Judge(Areas):
     def _set(self, call: Call, _answer: Answer) -> Finding | None:
         """Take a setting: a context, or a failure that is armed, after which failing says nothing."""
         if call.api == "preempt_disable":
-            self._atomic += 1
+            self.atomic += 1
         elif call.api == "preempt_enable":
-            self._atomic = max(0, self._atomic - 1)
+            self.atomic = max(0, self.atomic - 1)
         elif call.api == "fail_nth":
+            self._armed = call.args[0] > 0
+        else:
+            self.set_failing(call.args[0], failing=call.args[1] > 0)
+        if "number" in APIS[call.api].parameters:
             self.judged.update(self.followed())
             self.forget_cycles()
-            self.injecting = call.args[0] > 0
+            self.injecting = self._armed or bool(self.failing)
         return None
 
     def _with_notes(self, call: Call, answer: Answer) -> Finding | None:
         """Judge a call during which constructors or destructors ran, or one in atomic context."""
-        api = APIS[call.api]
-        if self._atomic and (api.sleeps or self._may_sleep(call)):
-            self.ignore(answer.result if api.makes else 0)
-            return self.finding("CALLER-CONTEXT", f"{show(call)} may sleep, and is made in atomic context")
+        wrong = self.wrong_context(call) if self.atomic else None
+        if wrong is not None and wrong.clause in self.in_force:
+            self.stand_aside(call, answer.result)
+            self.hear(answer.notes)
+            return wrong
         # what is freed is free, and what is created is there, before its notes are read
-        late = api.role in ("free", "free bulk", "create", "resize")
+        late = APIS[call.api].role in ("free", "free bulk", "create", "resize")
         heard = None if late else self.hear(answer.notes)
         finding = self._rules[call.api](call, answer)
         return (self.hear(answer.notes) if late else heard) or finding
-
-    def _may_sleep(self, call: Call) -> bool:
-        """Say whether the call's own mask lets it sleep."""
-        api = APIS[call.api]
-        if "gfp" not in api.parameters or (call.api == "kmem_cache_alloc_bulk" and call.args[2] == 0):
-            return False
-        return may_sleep(argument(api, call.args, "gfp"))
 
 
 __all__ = ["Judge", "expect"]

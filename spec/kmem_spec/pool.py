@@ -12,12 +12,14 @@ class Pool(NamedTuple):
 
     sure     elements that are obtainable at least, whatever its allocator does
     birth    index of the event that created it
+    cache    address of the cache that its elements are of, 0 for none
     """
 
     size: int
     align: int
     sure: int
     birth: int
+    cache: int = 0
 
 
 history(

@@ -1,7 +1,8 @@
 """GFP: how deep a mask reaches into memory, and whether a call under it sleeps.
 
 That one request fails and the next succeeds proves nothing: allocators may fail now and then. What has to
-happen RETRIES times in a row, with no success of the mask that should reach deeper in between, does.
+happen RETRIES times in a row, with no success of the mask that should reach deeper in between, does. The two
+requests have to follow each other: whatever is called in between may make room.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from kmem_spec.gfp import GFP_KERNEL, HIGH, NOFAIL, NOWARN, has, may_sleep
 from kmem_spec.mem import MAKING, PLACE, SAMPLE
 
 RETRIES: Final = 16
+PATIENCE: Final = 1 << 16  # events after which a row that does not grow is forgotten
 ATOMIC_BIT: Final = 0x200  # __GFP_ATOMIC of 6.1, which says nothing that __GFP_HIGH does not
 HARDWALL: Final = 0x100000
 Pair = Literal["GFP-ATOMIC-REACH", "GFP-USER", "GFP-NOFAIL"]
@@ -78,19 +80,27 @@ def pair_of(refused: int, served: int) -> Pair | None:
 class Reach:
     """Follow refusals that are answered at once by a success under another mask.
 
-    judged    pairs of requests that were compared, by rule
+    judged      pairs of requests that were compared, by rule
+    watching    whether a success has to be told as well
     """
 
-    refused: Request | None = None
     judged: dict[str, int] = field(default_factory=dict)
+    watching: bool = False
+    _refused: Request | None = None
+    _event: int = -1
     _rows: dict[tuple[Pair, str, tuple[int, ...], int], int] = field(default_factory=dict)
+    _grown: int = 0  # event in which a row last grew
 
-    def request(self, request: Request, *, served: bool) -> Pair | None:
-        """Take the next request; return the rule if the one before now breaks it."""
-        before, self.refused = self.refused, None if served else request
+    def request(self, request: Request, event: int, *, served: bool) -> Pair | None:
+        """Take a request and its event; return the rule if a refusal right before now breaks it."""
+        before = self._refused if event == self._event + 1 else None
+        self._refused, self._event = None if served else request, event
         if served:
             for key in [key for key in self._rows if key[1:] == request]:
                 del self._rows[key]
+        if self._rows and event - self._grown > PATIENCE:
+            self._rows.clear()
+        self.watching = not served or bool(self._rows)
         if before is None or before[:2] != request[:2]:
             return None
         pair = pair_of(before.mask, request.mask)
@@ -103,4 +113,5 @@ class Reach:
             return pair
         key = (pair, *before)
         self._rows[key] = self._rows.get(key, 0) + 1
+        self._grown, self.watching = event, True
         return pair if self._rows[key] >= RETRIES else None

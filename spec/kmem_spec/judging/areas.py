@@ -7,13 +7,13 @@ from kmem_spec.calls import Answer, Call
 from kmem_spec.expect import AREAS, expect, extent_of
 from kmem_spec.finding import Finding, show
 from kmem_spec.judging.docket import Live, new_live
-from kmem_spec.judging.handles import Handles
+from kmem_spec.judging.pools import Pools
 from kmem_spec.units import PAGE_SHIFT, PAGE_SIZE
 
 ELSEWHERE = frozenset({"kmalloc", "cache", "page", "exact"})  # families that no vmalloc memory serves
 
 
-class Areas(Handles):
+class Areas(Pools):
     """Judge calls on blocks of pages and on areas."""
 
     def clear(self) -> None:
@@ -25,6 +25,9 @@ class Areas(Handles):
         """Judge a split_page: from here on each page is an allocation of its own."""
         start, order = call.args
         if start in self.ignored:
+            self.pass_over(start)
+            for page in range(1 << min(order, self.profile.max_order)):
+                self.ignore(start + page * PAGE_SIZE)
             return None
         finding = self.wrong_pointer(APIS[call.api], call, start)
         if finding is not None:
@@ -60,8 +63,8 @@ class Areas(Handles):
         """Judge what is told of a place in an object."""
         start, offset = call.args
         live = self.records.get(start)
-        if start in self.ignored:
-            return None
+        if start in self.ignored or (live is None and call.api == "is_vmalloc_addr"):
+            return None  # any address may be asked about
         if live is None or live.asked.family not in APIS[call.api].takes:
             return self.wrong_pointer(APIS[call.api], call, start)
         if offset >= extent_of(live.asked, live.seen):
@@ -85,7 +88,7 @@ class Areas(Handles):
         self.judged[clause] += 1
         others: tuple[int, ...] = ()
         if live.asked.family == "vmap":
-            wrong = frame != self.given.get(start, ())[number]
+            wrong = self.given.get(start, ())[number : number + 1] not in ((), (frame,))
             why = "not the page that was given"
         elif frame == 0 or frame % PAGE_SIZE:
             wrong, why = True, "no page"

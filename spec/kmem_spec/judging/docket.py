@@ -21,6 +21,7 @@ from kmem_spec.table import DictTable
 from kmem_spec.units import PAGE_SHIFT, ZERO_SIZE_PTR
 
 PLANS_KEPT: Final = 1 << 16
+HANDLE_AT: Final = {"kmem_cache_free": 0, "kmem_cache_free_bulk": 0, "mempool_free": 1}
 DEATHS_KEPT: Final = 1 << 20  # frees remembered, to tell a second free from a pointer never given
 
 
@@ -80,10 +81,13 @@ class Docket:
         self.ledger: Ledger[Live] = Ledger(self.spans, self.records)
         self.died: dict[int, int] = {}  # start, and the event that last freed it
         self.ignored: Counter[int] = Counter()  # starts of objects that are not judged, and how many
-        self.held: Counter[int] = Counter()  # live objects of each cache and pool
+        self.ignored_handles: Counter[int] = Counter()  # likewise of caches and pools
+        self.held: Counter[int] = Counter()  # live objects of each cache and pool, by `home_of`
+        self.strayed: Counter[int] = Counter()  # objects that are not judged, of each pool
         self.residents: dict[int, dict[int, int]] = {}  # page, and its constructed objects with their births
         self.frames: dict[int, tuple[int, int]] = {}  # page frame, and the area and its page that it backs
         self.backing: dict[int, list[int]] = {}  # area, and the frames seen behind it
+        self.asked_at = -1  # event of the bulk call whose object is being judged
 
     def plan_for(self, name: str, args: tuple[int, ...], asked: Asked, *, legal: bool, served: bool) -> Plan:
         """Choose the rules for a shape of call, and keep them for the next such call."""
@@ -127,15 +131,22 @@ class Docket:
         self.ledger.release(start)
         self.note_death(start)
 
+    def put_aside(self, start: int) -> None:
+        """Judge a live object no further."""
+        asked = self.records[start].asked
+        self.end(start)
+        self.ignore(start, asked)
+
     def enter(self, start: int, asked: Asked) -> None:
         """Count a new object with its cache or pool."""
-        self.held[asked.handle] += 1
+        self.held[home_of(asked)] += 1
         if asked.constructed:
-            self.residents.setdefault(start >> PAGE_SHIFT, {})[start] = self.events
+            since = self.events if self.asked_at < 0 else self.asked_at
+            self.residents.setdefault(start >> PAGE_SHIFT, {})[start] = since
 
     def leave(self, start: int, asked: Asked) -> None:
         """Count an object that goes with its cache or pool no more."""
-        self.held[asked.handle] -= 1
+        self.held[home_of(asked)] -= 1
         if asked.constructed:
             del self.residents[start >> PAGE_SHIFT][start]
 
@@ -148,10 +159,12 @@ class Docket:
             for frame in self.backing.pop(start, ()):
                 self.frames.pop(frame, None)
 
-    def ignore(self, start: int) -> None:
-        """Judge the object at `start`, if there is one, no further."""
+    def ignore(self, start: int, asked: Asked | None = None) -> None:
+        """Judge the object at `start`, if there is one, no further; `asked` is needed of a pool's."""
         if start > ZERO_SIZE_PTR:
             self.ignored[start] += 1
+            if asked is not None and asked.family == "pool":
+                self.strayed[asked.handle] += 1
 
     def pass_over(self, start: int) -> None:
         """Take the free of an object that is not judged."""
@@ -179,9 +192,8 @@ class Docket:
             for (other, extent), live in zip(others[:3], lives, strict=False)
         )
         for other, _ in others:
-            self.end(other)
-            self.ignore(other)
-        self.ignore(start)
+            self.put_aside(other)
+        self.ignore(start, asked)
         if clause not in self.in_force:
             return None
         what = (
@@ -209,9 +221,8 @@ class Docket:
         if api.name == "free_pages_exact" and call.args[1] != asked.size:
             text = f"{show(call)}: it was allocated with {asked.size} bytes"
             return self.finding("CALLER-SIZE", text, live.birth)
-        handle = call.args[0] if api.name.startswith("kmem_cache_free") else 0
-        handle = call.args[1] if api.name == "mempool_free" else handle
-        if handle not in (0, asked.handle):
+        at = HANDLE_AT.get(api.name)
+        if at is not None and call.args[at] != asked.handle:
             return self.finding("CALLER-CACHE", f"{show(call)}: it is of another", live.birth)
         return None
 
@@ -220,6 +231,11 @@ class Docket:
         if mask_is_legal_for(APIS[call.api], asked) or "CALLER-GFP" not in self.in_force:
             return None
         return self.finding("CALLER-GFP", f"{show(call)} has an illegal mask")
+
+
+def home_of(asked: Asked) -> int:
+    """Return the key of an object's cache or pool: a pool may have the address of a cache."""
+    return asked.handle if asked.family == "cache" else -asked.handle
 
 
 def mask_is_legal_for(api: Api, asked: Asked) -> bool:

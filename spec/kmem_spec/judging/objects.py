@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from kmem_spec import mem
 from kmem_spec.apis import APIS, argument
 from kmem_spec.calls import Answer, Asked, Call
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.expect import expect, extent_of
 from kmem_spec.finding import Finding, describe, show, show_span
-from kmem_spec.gfp import may_sleep
-from kmem_spec.judging.docket import Docket, Plan, mask_is_legal_for, new_live
-from kmem_spec.liveness import RETRIES, Liveness
+from kmem_spec.judging.cycles import Cycles
+from kmem_spec.judging.docket import Plan, mask_is_legal_for, new_live
 from kmem_spec.profile import Profile
-from kmem_spec.reach import RETRIES as ROW
-from kmem_spec.reach import Reach, Request
 from kmem_spec.table import Refused
 from kmem_spec.units import PAGE_SHIFT, ZERO_SIZE_PTR
 
@@ -30,8 +25,6 @@ NO_OP = {
     "kmem_cache_destroy": "CACHE-DESTROY-NULL",
     "mempool_destroy": "POOL-NULL",
 }
-ENDING = frozenset({"free", "free bulk", "destroy", "adjust"})
-POINTERS = frozenset({"pointer", "source"})
 TAKES_ZERO_SIZE = frozenset({"kfree", "kfree_sensitive", "kvfree"})
 POINTER_AT = {
     api.name: next((at for at, kind in enumerate(api.parameters) if kind == "pointer"), 0)
@@ -39,50 +32,14 @@ POINTER_AT = {
 }
 
 
-@dataclass(slots=True)
-class Cycle:
-    """Liveness followed from some event on."""
-
-    liveness: Liveness = field(default_factory=Liveness)
-    start: int = 0
-
-    def begin_at(self, event: int, step: tuple[object, ...], pages: bool) -> None:
-        """Begin a cycle with a call."""
-        self.start = event
-        self.liveness.begin(step, pages)
-
-
-class Objects(Docket):
+class Objects(Cycles):
     """Judge calls that make, free or look at one object."""
 
     def __init__(self, profile: Profile, waived: frozenset[str]) -> None:
         """Start with nothing live."""
-        self.objects, self.whole = Cycle(), Cycle()
-        self.following = self.injecting = False
-        self.reach = Reach()
         self.accepted = 0
         self.freed = 0
         super().__init__(profile, waived)
-
-    def clear(self) -> None:
-        """Forget what is live."""
-        super().clear()
-        self.judged.update(self.followed())
-        self.forget_cycles()
-        self.injecting = False  # whether a failure is armed: then what fails says nothing
-
-    def forget_cycles(self) -> None:
-        """Compare no call with one before."""
-        self.objects, self.whole = Cycle(), Cycle()
-        self.following = False
-        self.reach = Reach()
-
-    def followed(self) -> dict[str, int]:
-        """Return how often the clauses that compare calls were judged since nothing was known."""
-        return {
-            "MEM-LIVENESS": self.objects.liveness.judged + self.whole.liveness.judged,
-            **self.reach.judged,
-        }
 
     def allocate(self, call: Call, answer: Answer) -> Finding | None:
         """Judge a call that makes an object."""
@@ -96,7 +53,7 @@ class Objects(Docket):
         if not plan.legal:
             finding = self.wrong_mask(call, asked)
             if finding is not None:
-                self.ignore(result)
+                self.ignore(result, asked)
                 return finding
         if result == 0:
             plan.nulls += 1
@@ -106,17 +63,18 @@ class Objects(Docket):
             rules = plan.on_object
         for holds, clause in rules:
             if not holds(asked, answer):
-                self.ignore(result)
+                self.ignore(result, asked)
                 return self.finding(clause.id, describe(call, asked, answer, clause.id))
-        if (result == 0 or self.reach.refused is not None) and not self.injecting:
+        if (result == 0 or self.reach.watching) and not self.injecting:
             short = self.compare(call, asked, result) if plan.served else None
             if short is not None:
-                self.ignore(result)
+                self.ignore(result, asked)
                 return short
-        if result == 0 or not plan.served:
-            if plan.served and (not self.records or self.following):
-                return self.follow(call, answer)
+        if not plan.served:
+            self.ignore(result, asked)
             return None
+        if result == 0:
+            return self.follow(call, answer) if not self.records or self.following else None
         if not self.records or self.following:
             self.follow(call, answer)
         return self.take_object(call, answer, asked)
@@ -125,7 +83,7 @@ class Objects(Docket):
         """Enter a new object into the ledger."""
         result, usable = answer[:2]
         if self.ignored and result in self.ignored:
-            self.ignore(result)
+            self.ignore(result, asked)
             return None
         size = asked.size
         own = (usable if usable > size else size) if asked.minimum < 4096 else extent_of(asked, usable)
@@ -149,7 +107,9 @@ class Objects(Docket):
                 text = (
                     f"{show(call)} gave {show_span(start, length)}: page {number} of the live area {area:#x}"
                 )
-                return self.finding("VM-FRAME-OWN", text, self.records[area].birth)
+                birth = self.records[area].birth
+                self.put_aside(start)
+                return self.finding("VM-FRAME-OWN", text, birth)
         return None
 
     def plan(self, call: Call) -> Plan:
@@ -161,23 +121,23 @@ class Objects(Docket):
     def copy(self, call: Call, answer: Answer) -> Finding | None:
         """Judge a kmemdup, kstrdup or kstrndup."""
         name, args = call
-        source = self.records.get(args[0])
         if args[0] == 0 and name != "kmemdup":
             self.judged["SLAB-COPY"] += 1
-            wrong = answer.result != 0
-            return self.finding("SLAB-COPY", f"{show(call)} gave {answer.result:#x}") if wrong else None
-        if source is None:
-            if args[0] in self.ignored:
-                self.ignore(answer.result)
+            if answer.result == 0:
                 return None
             self.ignore(answer.result)
-            return self.finding("CALLER-FREE", f"{show(call)}: no live allocation starts there")
-        held = source.asked.size
-        size = args[1] if name == "kmemdup" else held
-        size = min(held, args[1] + 1) if name == "kstrndup" else size
-        if size > held:
+            return self.finding("SLAB-COPY", f"{show(call)} gave {answer.result:#x}")
+        nothing = name == "kmemdup" and args[1] == 0  # for that any source will do
+        if not nothing and (args[0] in self.ignored or args[0] not in self.records):
             self.ignore(answer.result)
-            return self.finding("CALLER-BOUNDS", f"{show(call)}: it has {held} bytes", source.birth)
+            return self.wrong_source(call)
+        size = 0 if nothing else self.records[args[0]].asked.size
+        finding = self.wrong_source(call)
+        if finding is not None:
+            self.ignore(answer.result)
+            return finding
+        size = args[1] if name == "kmemdup" else size
+        size = min(size, args[1] + 1) if name == "kstrndup" else size
         shape = (0, size, argument(APIS[name], args, "gfp"))
         plan = self.plans[name].get(shape)
         if plan is None:
@@ -185,6 +145,18 @@ class Objects(Docket):
             legal = mask_is_legal_for(APIS[name], asked)
             plan = self.plan_for(name, shape, asked, legal=legal, served=mem.is_served(asked))
         return self.make(call, answer, plan)
+
+    def wrong_source(self, call: Call) -> Finding | None:
+        """Return the caller's error if there is nothing to copy, or not as much."""
+        start = call.args[0]
+        live = self.records.get(start)
+        if start in self.ignored or (call.api == "kmemdup" and call.args[1] == 0):
+            return None
+        if live is None:
+            return self.finding("CALLER-FREE", f"{show(call)}: no live allocation starts there")
+        if call.api != "kmemdup" or call.args[1] <= live.asked.size:
+            return None
+        return self.finding("CALLER-BOUNDS", f"{show(call)}: it has {live.asked.size} bytes", live.birth)
 
     def free(self, call: Call, answer: Answer) -> Finding | None:
         """Judge a call that gives an object back."""
@@ -202,8 +174,6 @@ class Objects(Docket):
             wrong = self.wrong_pointer(api, call, start)
             if wrong is not None or live is None:
                 return wrong
-        if answer.slept > 0 and not api.sleeps:
-            return self.finding("GFP-SLEEP", f"{show(call)} slept", live.birth)
         if self.following:
             self.follow(call, answer)
         self.freed += 1
@@ -211,7 +181,13 @@ class Objects(Docket):
             self.leave(start, live.asked)
         self.ledger.release(start)
         self.note_death(start)
-        return None
+        return self.wrong_sleep(call, live.birth) if answer.slept > 0 else None
+
+    def wrong_sleep(self, call: Call, *others: int) -> Finding | None:
+        """Judge a call that slept and gives something back."""
+        if APIS[call.api].sleeps or "GFP-SLEEP" not in self.in_force:
+            return None
+        return self.finding("GFP-SLEEP", f"{show(call)} slept", *others)
 
     def free_bulk(self, call: Call, answer: Answer) -> Finding | None:
         """Judge a call that gives several objects back: each as if it were alone."""
@@ -229,7 +205,7 @@ class Objects(Docket):
                 self.freed += 1
                 self.end(start)
             first = first or finding
-        return first
+        return first or (self.wrong_sleep(call) if answer.slept > 0 else None)
 
     def measure(self, call: Call, answer: Answer) -> Finding | None:
         """Judge a ksize."""
@@ -262,64 +238,5 @@ class Objects(Docket):
         clause = CLAUSES["MEM-KEEP"]
         if clause.holds(live.asked, answer):
             return None
-        self.end(start)
-        self.ignore(start)
+        self.put_aside(start)
         return self.finding(clause.id, describe(call, live.asked, answer, clause.id), live.birth)
-
-    def follow(self, call: Call, answer: Answer) -> Finding | None:
-        """Judge liveness: a call that is part of a cycle which ran before, from empty to empty."""
-        if self.injecting:
-            return None
-        api = APIS[call.api]
-        got = answer.result != 0 or api.role in ENDING
-        pages = api.family == "page"
-        refused = False
-        for cycle in (self.objects, self.whole):
-            if cycle is self.objects and not self.records and api.role not in ("create", "destroy"):
-                cycle.begin_at(self.events, self.step(call, self.events), pages)
-            elif cycle is self.whole and api.role == "create" and not self.records and self.no_handles():
-                cycle.begin_at(self.events, self.step(call, self.events), pages=False)
-            elif cycle.liveness.at < 0:
-                continue
-            step = self.step(call, cycle.start)
-            refused = cycle.liveness.call(step, got, pages and cycle is self.objects) or refused
-        self.following = self.objects.liveness.at >= 0 or self.whole.liveness.at >= 0
-        if not refused or "MEM-LIVENESS" not in self.in_force:
-            return None
-        if pages and expect(call, self.profile).order > self.profile.merge_order:
-            return None
-        text = (
-            f"{show(call)} gave NULL, in {RETRIES} rounds in a row; the same calls from empty worked before, "
-            f"everything was freed in between, and nothing else was called"
-        )
-        return self.finding("MEM-LIVENESS", text)
-
-    def no_handles(self) -> bool:
-        """Say whether no cache and no pool is live."""
-        return True
-
-    def step(self, call: Call, start: int) -> tuple[object, ...]:
-        """Return a call as a step of a cycle that began at event `start`: which object, not where it lies."""
-        api, args = APIS[call.api], call.args
-        known = self.records
-        return (
-            call.api,
-            *(
-                (known[arg].birth - start,) if kind in POINTERS and arg in known else arg
-                for kind, arg in zip(api.parameters, args, strict=False)
-            ),
-            *(known[arg].birth - start if arg in known else arg for arg in args[len(api.parameters) :]),
-        )
-
-    def compare(self, call: Call, asked: Asked, result: int) -> Finding | None:
-        """Judge how deep the mask reaches, against the request before, which was refused."""
-        mask = argument(APIS[call.api], call.args, "gfp")
-        at = APIS[call.api].parameters.index("gfp") if "gfp" in APIS[call.api].parameters else len(call.args)
-        request = Request(call.api, call.args[:at] + call.args[at + 1 :], mask)
-        pair = self.reach.request(request, served=result != 0)
-        if pair is None or pair not in self.in_force:
-            return None
-        again = "" if pair == "GFP-NOFAIL" else f", {ROW} times in a row"
-        slow = "may sleep" if may_sleep(asked.gfp) else "may not sleep"
-        text = f"{show(call)} ({slow}) succeeded at once after the request before it was refused{again}"
-        return self.finding(pair, text, self.events - 1)

@@ -52,11 +52,15 @@ class Resizes(Objects):
         if freed:
             if answer.result != start:  # kvrealloc of 6.1 returns what it was given, which lives on
                 self.end(start)
+                self.ignore(answer.result)
             return None
         if null:
             return stuck
         self.end(start)
-        return self._take_again(call, answer, asked, old) if mem.is_served(asked) else None
+        if mem.is_served(asked):
+            return self._take_again(call, answer, asked, old)
+        self.ignore(answer.result)
+        return None
 
     def _asked(self, plan: Plan, old: Live, *, stays: bool) -> Asked:
         """Return what the resize asks for.

@@ -1,0 +1,127 @@
+"""Cycles: calls that are compared with those before them, for liveness and for how deep a mask reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kmem_spec.apis import APIS, argument
+from kmem_spec.calls import Answer, Asked, Call
+from kmem_spec.expect import expect
+from kmem_spec.finding import Finding, show
+from kmem_spec.gfp import may_sleep
+from kmem_spec.judging.docket import Docket
+from kmem_spec.liveness import RETRIES, Liveness
+from kmem_spec.profile import Profile
+from kmem_spec.reach import RETRIES as ROW
+from kmem_spec.reach import Reach, Request
+
+ENDING = frozenset({"free", "free bulk", "destroy", "adjust"})
+POINTERS = frozenset({"pointer", "source"})
+
+
+@dataclass(slots=True)
+class Cycle:
+    """Liveness followed from some event on."""
+
+    liveness: Liveness = field(default_factory=Liveness)
+    start: int = 0
+
+    def begin_at(self, event: int, step: tuple[object, ...], pages: bool) -> None:
+        """Begin a cycle with a call."""
+        self.start = event
+        self.liveness.begin(step, pages)
+
+
+class Cycles(Docket):
+    """Follow calls from one moment with nothing live to the next, and refusals that a success follows."""
+
+    def __init__(self, profile: Profile, waived: frozenset[str]) -> None:
+        """Start with nothing live."""
+        self.objects, self.whole = Cycle(), Cycle()
+        self.following = False
+        self.reach = Reach()
+        super().__init__(profile, waived)
+
+    def clear(self) -> None:
+        """Forget what is live."""
+        super().clear()
+        self.judged.update(self.followed())
+        self.forget_cycles()
+        self.injecting = False  # whether failures are armed: then what fails says nothing
+
+    def forget_cycles(self) -> None:
+        """Compare no call with one before."""
+        self.objects, self.whole = Cycle(), Cycle()
+        self.following = False
+        self.reach = Reach()
+
+    def rebase(self) -> None:
+        """Compare no call with one before that found more memory: a new cache or pool has taken some."""
+        self.judged["MEM-LIVENESS"] += self.objects.liveness.judged
+        self.objects = Cycle()
+        self.following = self.whole.liveness.at >= 0
+
+    def followed(self) -> dict[str, int]:
+        """Return how often the clauses that compare calls were judged since nothing was known."""
+        return {
+            "MEM-LIVENESS": self.objects.liveness.judged + self.whole.liveness.judged,
+            **self.reach.judged,
+        }
+
+    def follow(self, call: Call, answer: Answer) -> Finding | None:
+        """Judge liveness: a call that is part of a cycle which ran before, from empty to empty."""
+        if self.injecting or self.asked_at >= 0:  # what follows a bulk call is part of it
+            return None
+        api = APIS[call.api]
+        got = answer.result != 0 or api.role in ENDING
+        pages = api.family == "page"
+        refused = False
+        for cycle in (self.objects, self.whole):
+            if cycle is self.objects and not self.records and api.role not in ("create", "destroy"):
+                cycle.begin_at(self.events, self.step(call, self.events), pages)
+            elif cycle is self.whole and api.role == "create" and not self.records and self.no_handles():
+                cycle.begin_at(self.events, self.step(call, self.events), pages=False)
+            elif cycle.liveness.at < 0:
+                continue
+            step = self.step(call, cycle.start)
+            refused = cycle.liveness.call(step, got, pages and cycle is self.objects) or refused
+        self.following = self.objects.liveness.at >= 0 or self.whole.liveness.at >= 0
+        if not refused or "MEM-LIVENESS" not in self.in_force:
+            return None
+        if pages and expect(call, self.profile).order > self.profile.merge_order:
+            return None
+        text = (
+            f"{show(call)} gave NULL, in {RETRIES} rounds in a row; the same calls from empty worked before, "
+            f"everything was freed in between, and nothing else was called"
+        )
+        return self.finding("MEM-LIVENESS", text)
+
+    def no_handles(self) -> bool:
+        """Say whether no cache and no pool is live."""
+        return True
+
+    def step(self, call: Call, start: int) -> tuple[object, ...]:
+        """Return a call as a step of a cycle that began at event `start`: which object, not where it lies."""
+        api, args = APIS[call.api], call.args
+        known = self.records
+        return (
+            call.api,
+            *(
+                (known[arg].birth - start,) if kind in POINTERS and arg in known else arg
+                for kind, arg in zip(api.parameters, args, strict=False)
+            ),
+            *(known[arg].birth - start if arg in known else arg for arg in args[len(api.parameters) :]),
+        )
+
+    def compare(self, call: Call, asked: Asked, result: int) -> Finding | None:
+        """Judge how deep the mask reaches, against the request before, which was refused."""
+        mask = argument(APIS[call.api], call.args, "gfp")
+        at = APIS[call.api].parameters.index("gfp") if "gfp" in APIS[call.api].parameters else len(call.args)
+        request = Request(call.api, call.args[:at] + call.args[at + 1 :], mask)
+        pair = self.reach.request(request, self.events, served=result != 0)
+        if pair is None or pair not in self.in_force:
+            return None
+        again = "" if pair == "GFP-NOFAIL" else f", {ROW} times in a row"
+        slow = "may sleep" if may_sleep(asked.gfp) else "may not sleep"
+        text = f"{show(call)} ({slow}) succeeded at once after the request before it was refused{again}"
+        return self.finding(pair, text, self.events - 1)
