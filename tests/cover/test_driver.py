@@ -8,13 +8,15 @@ from collections.abc import Callable
 import pytest
 from tests.toys import ARENA, BASE, BIGGEST, Bench
 
+from kmem_model.kernel import Kernel
 from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op
 from kmem_oracle.targets.access import LARGEST, PATTERN, Access, Native, first_difference, phase
 from kmem_oracle.targets.driver import runnable
-from kmem_oracle.targets.model import ModelMemory, open_model
+from kmem_oracle.targets.model import ModelMemory, Sleeper, open_model
 from kmem_oracle.targets.records import CALLING, DONE, HEADER, SKIPPED, SPOILT, TOUCHING, Seen
 from kmem_spec.area import VMALLOC_END, VMALLOC_START
 from kmem_spec.gfp import DIRECT_RECLAIM, GFP_KERNEL, ZERO
+from kmem_spec.table import Refused
 from kmem_spec.units import PAGE_SIZE, SIZE_MAX, ZERO_SIZE_PTR
 
 K = GFP_KERNEL
@@ -338,6 +340,14 @@ def test_an_area_that_is_given_back_for_no_size_lives_on(bench: Bench) -> None:
     assert bench.toy.calls[-1] == ("kvfree", BASE)
 
 
+def test_an_object_of_a_cache_that_is_resized_is_the_caches_no_more(bench: Bench) -> None:
+    seen = bench.run("""
+        c = kmem_cache_create("c", 40, 0, 0, NULL); a = kmem_cache_alloc(c, GFP_KERNEL)
+        a = krealloc(a, 50, GFP_KERNEL); kmem_cache_destroy(c); check(a)
+    """)
+    assert seen[2:] == [(BASE, PAGE_SIZE, -1, -1, DONE), NOTHING, NOTHING]
+
+
 def test_each_object_of_a_bulk_free_is_compared_before_any_is_freed(bench: Bench) -> None:
     made = "repeat 3 { a[i] = kmalloc(100, GFP_KERNEL) }"
     assert bench.last(f"{made}; kfree_bulk(3, a)") == NOTHING
@@ -553,3 +563,11 @@ def test_the_model_answers_null_for_the_callers_mistakes_and_lets_its_own_throug
     assert model.profile == "linux-6.1"
     assert model.functions["kfree"](12345 << 12) == 0
     assert model.functions["kmalloc"](8, 0x5) == 0
+
+
+def test_a_refusal_that_is_no_callers_mistake_ends_the_model() -> None:
+    def broken() -> int:
+        raise Refused("PAGE-WHOLE")
+
+    with pytest.raises(Refused, match="PAGE-WHOLE"):
+        Sleeper(Kernel(1 << 26)).lenient(broken)()

@@ -11,16 +11,18 @@ import pytest
 from tests.targets import build
 
 from kmem_oracle.play import Play, play
+from kmem_oracle.play import runnable as runnable_ops
 from kmem_oracle.script import parse
 from kmem_oracle.targets.driver import Driver, runnable
 from kmem_oracle.targets.library import open_library
 from kmem_oracle.targets.linked import own
+from kmem_oracle.targets.model import open_model
 from kmem_oracle.targets.opened import Opened, Unusable
 from kmem_oracle.targets.process import Target, Worker
 from kmem_oracle.targets.prototypes import Adapters
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import HEADER, PART, RECORD
-from kmem_spec.apis import KERNEL_APIS
+from kmem_spec.apis import APIS, KERNEL_APIS
 from kmem_spec.calls import Answer
 from kmem_spec.judge import Judge
 from kmem_spec.profile import load
@@ -56,7 +58,7 @@ def answers(opened: Opened, script: str) -> list[Answer]:
     driver = Driver(opened.functions, opened.access, memory, opened.largest, watched=watched)
     if opened.watch is not None:
         opened.watch(driver.notes.asleep)
-    ops = parse(script)
+    ops = list(runnable_ops(parse(script), APIS))
     driver.run(ops, HEADER.size)
     reader = Reader()
     records = RECORD.iter_unpack(memory[HEADER.size : HEADER.size + len(ops) * RECORD.size])
@@ -69,6 +71,44 @@ def test_the_whole_api_is_found_by_the_kernels_names(targets: Path) -> None:
     assert set(opened.functions) == {*KERNEL_APIS, "fail_nth"}
     assert set(runnable(opened.functions)) == set(opened.functions)
     assert opened.profile == ""
+
+
+EVERY_CALL = """
+a = kmalloc(100, GFP_KERNEL); b = kzalloc(100, GFP_ATOMIC); d = kmalloc_array(4, 25, GFP_KERNEL)
+e = kcalloc(4, 25, GFP_KERNEL); a = krealloc(a, 300, GFP_KERNEL); d = krealloc_array(d, 5, 25, GFP_KERNEL)
+f = kmemdup(a, 32, GFP_KERNEL); g = kstrdup(b, GFP_KERNEL); h = kstrndup(a, 10, GFP_KERNEL)
+kfree(a); kfree_sensitive(b); ksize(d); kmalloc_size_roundup(100); get_order(5000)
+k[0] = kmalloc(8, GFP_KERNEL); k[1] = kmalloc(9, GFP_KERNEL); kfree_bulk(2, k)
+l = kvmalloc(100, GFP_KERNEL); m = kvzalloc(100000, GFP_KERNEL); n = kvmalloc_array(2, 9, GFP_KERNEL)
+o = kvcalloc(2, 9, GFP_KERNEL); l = kvrealloc(l, 200, GFP_KERNEL); kvfree(l); kvfree(m); kvfree(n); kvfree(o)
+c = kmem_cache_create("c", 40, 8, SLAB_HWCACHE_ALIGN, ctor)
+x = kmem_cache_create_26("x", 64, 0, 0, ctor, dtor); y = kmem_cache_create(NULL, 64, 0, 0, NULL)
+p = kmem_cache_alloc(c, GFP_KERNEL); q = kmem_cache_alloc(x, GFP_KERNEL); r = kmem_cache_zalloc(y, GFP_KERNEL)
+kmem_cache_alloc_bulk(c, GFP_KERNEL, 5, s); kmem_cache_free(c, s[2]); kmem_cache_free(x, q)
+kmem_cache_shrink(x); kmem_cache_size(c); kmem_cache_destroy(x); kmem_cache_destroy(NULL)
+repeat 3 { z[i] = kmem_cache_alloc(c, GFP_KERNEL) }; kmem_cache_free_bulk(c, 3, z)
+aa = __get_free_pages(GFP_KERNEL, 1); ab = get_zeroed_page(GFP_KERNEL); ac = alloc_pages(GFP_KERNEL, 2)
+free_pages(aa, 1); alloc_pages_bulk(GFP_KERNEL, 4, ad); ae = split_page(ac, 2); __free_pages(ae[1], 0)
+af = vmap(ad, 4, VM_MAP, PAGE_KERNEL); vmalloc_to_page(af + 4097); is_vmalloc_addr(af + 10); vunmap(af)
+ag = alloc_pages_exact(5000, GFP_KERNEL); free_pages_exact(ag, 5000); __free_pages(NULL, 0)
+ah = vmalloc(5000); ai = vzalloc(5000); aj = vmalloc_user(5000); ak = vmalloc_32(5000)
+al = vmalloc_array(2, 9); am = vcalloc(2, 9); an = __vmalloc(9, GFP_KERNEL); ah = vrealloc(ah, 90000, GFP_KERNEL); vfree(ah); vfree(ai)
+ao = mempool_create(4, mempool_alloc_kmalloc, mempool_free_kmalloc, 64); ap = mempool_create_slab_pool(4, y)
+mempool_fail(ao, 1); aq = mempool_alloc(ao, GFP_NOWAIT); mempool_free(aq, ao)
+ar = mempool_alloc(ap, GFP_NOWAIT); mempool_fail(ao, 0); mempool_resize(ao, 2); mempool_destroy(ao); check(ar)
+"""
+
+
+def test_every_call_through_a_library_comes_to_what_the_model_does(targets: Path) -> None:
+    assert all(f"{api}(" in EVERY_CALL for api in KERNEL_APIS)
+    model = answers(open_model(), EVERY_CALL)
+    library = answers(open_library(str(build.library(directory=targets))), EVERY_CALL)
+    assert len(library) == len(model)
+    for one, two in zip(library, model, strict=True):
+        assert (one.result == two.result) or min(one.result, two.result) > 1 << 20
+        assert one[1:5] == two[1:5]
+        assert one[2:4] == (-1, -1)
+        assert [note.kind for note in one.notes] == [note.kind for note in two.notes]
 
 
 def test_a_library_of_one_call_is_judged_by_it(compiled: Compile) -> None:
