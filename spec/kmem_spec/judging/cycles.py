@@ -17,6 +17,14 @@ from kmem_spec.reach import Reach, Request
 
 ENDING = frozenset({"free", "free bulk", "destroy", "adjust"})
 POINTERS = frozenset({"pointer", "source"})
+NAMED = frozenset({*POINTERS, "cache", "pool", "vector"})  # parameters that are addresses
+# Calls that name nothing, and those that name one object alone, with the place of its pointer: most calls.
+PLAIN = frozenset(api.name for api in APIS.values() if NAMED.isdisjoint(api.parameters))
+OF_ONE = {
+    api.name: api.parameters.index("pointer")
+    for api in APIS.values()
+    if [kind for kind in api.parameters if kind in NAMED] == ["pointer"]
+}
 
 
 @dataclass(slots=True)
@@ -78,12 +86,15 @@ class Cycles(Docket):
         refused = False
         for cycle in (self.objects, self.whole):
             if cycle is self.objects and not self.records and api.role not in ("create", "destroy"):
-                cycle.begin_at(self.events, self.step(call, self.events), pages)
+                step = self.step(call, self.events)
+                cycle.begin_at(self.events, step, pages)
             elif cycle is self.whole and api.role == "create" and not self.records and self.no_handles():
-                cycle.begin_at(self.events, self.step(call, self.events), pages=False)
+                step = self.step(call, self.events)
+                cycle.begin_at(self.events, step, pages=False)
             elif cycle.liveness.at < 0:
                 continue
-            step = self.step(call, cycle.start)
+            else:
+                step = self.step(call, cycle.start)
             refused = cycle.liveness.call(step, got, pages and cycle is self.objects) or refused
         self.following = self.objects.liveness.at >= 0 or self.whole.liveness.at >= 0
         if not refused or "MEM-LIVENESS" not in self.in_force:
@@ -102,6 +113,17 @@ class Cycles(Docket):
 
     def step(self, call: Call, start: int) -> tuple[object, ...]:
         """Return a call as a step of a cycle that began at event `start`: which object, not where it lies."""
+        name, args = call
+        if name in PLAIN:
+            return call
+        at = OF_ONE.get(name)
+        if at is None:
+            return self.long_step(call, start)
+        live = self.records.get(args[at])
+        return call if live is None else (name, live.birth - start, args[:at] + args[at + 1 :])
+
+    def long_step(self, call: Call, start: int) -> tuple[object, ...]:
+        """Return a call that names several things as a step of a cycle."""
         api, args = APIS[call.api], call.args
         known = self.records
         return (

@@ -27,9 +27,9 @@ class Pools(Bulks):
         """Say whether no cache and no pool is live."""
         return not self.caches and not self.pools
 
-    def step(self, call: Call, start: int) -> tuple[object, ...]:
+    def long_step(self, call: Call, start: int) -> tuple[object, ...]:
         """Return a call as a step of a cycle: a cache or pool that began in it counts by its birth."""
-        name, *rest = super().step(call, start)
+        name, *rest = super().long_step(call, start)
         for at, kind in enumerate(APIS[call.api].parameters):
             if kind in ("cache", "pool"):
                 handle = call.args[at]
