@@ -156,6 +156,27 @@ def test_where_nobody_tells_whose_a_symbol_is_it_counts(
         assert own(library, "kzalloc") is None
 
 
+def test_memory_of_a_bulk_call_that_cannot_be_touched_is_that_calls(compiled: Compile) -> None:
+    wild = """
+    void *page_address(void *p) { return p; }
+    unsigned long alloc_pages_bulk(unsigned gfp, unsigned long n, void **pages)
+    {
+        (void)gfp;
+        for (unsigned long i = 0; i < n; i++) pages[i] = (void *)(0x10000000000 + 4096 * i);
+        return n;
+    }
+    """
+    target = Target("library", str(compiled(PLAIN + wild)), "it")
+    with Worker(call_seconds=5.0, memory_limit=0) as worker:
+        script = parse("a = kmalloc(8, GFP_KERNEL); alloc_pages_bulk(GFP_KERNEL, 3, p); check(p[0])")
+        done = play(worker, target, script, Judge(load("contract"), looked=True))
+    assert done.finding is not None
+    assert done.finding.clause == "MEM-RETURNS"
+    assert "touching it crashed with SIGSEGV" in done.finding.message
+    assert done.ops == tuple(script[:2])
+    assert done.calls == 2
+
+
 def test_calls_for_pages_need_the_way_from_a_page_to_its_address(compiled: Compile) -> None:
     pages = """
     struct page; struct page *alloc_pages(unsigned gfp, unsigned order) { (void)gfp; (void)order; return 0; }
