@@ -24,7 +24,7 @@ class CachePhases(Draws):
 
     def caches(self, turn: int) -> Iterator[Op]:
         """Caches of all shapes: slabs that fill, empty but for survivors, shrink and fill again."""
-        for size in self.random.sample(SIZES, 14) if turn else SIZES[::3]:
+        for size in self.random.sample(SIZES, 14) if turn else SIZES[::-3]:
             align = self.random.choice(ALIGNS) if self.random.random() < 0.5 else 0
             flags = HWCACHE_ALIGN if self.random.random() < 0.4 else 0
             cache, create = self.create(size, align, flags)
@@ -35,7 +35,7 @@ class CachePhases(Draws):
 
     def constructors(self, turn: int) -> Iterator[Op]:
         """Caches with constructors, and destructors where the target has them: reuse, shrink, reuse."""
-        sizes = self.random.sample(SIZES[:32], 6) if turn else (8, 40, 64, 100, 256, 1000, 3000)
+        sizes = self.random.sample(SIZES[:32], 6) if turn else (3000, 1000, 256, 100, 64, 40, 8)
         for number, size in enumerate(sizes):
             destructor = "kmem_cache_create_26" in self.apis and number % 2 == 0
             align = self.random.choice((0, 0, 64, 128))
@@ -151,9 +151,10 @@ class CachePhases(Draws):
     def fill(self, cache: int, count: int, constructed: bool) -> Generator[Op, None, list[int]]:
         """Make objects, some asked for zeroed unless there is a constructor; return their ids."""
         items = [self.new() for _ in range(count)]
+        same = self.gfp() & ~ZERO  # objects made alike make a short reproducer
         for item in items:
             zeroed = not constructed and self.random.random() < 0.3
-            mask = self.gfp() & ~ZERO
+            mask = self.gfp() & ~ZERO if self.random.random() < 0.05 and not constructed else same
             if zeroed and "kmem_cache_zalloc" in self.apis and self.random.random() < 0.6:
                 yield Op("kmem_cache_zalloc", item, (cache, mask))
             else:
