@@ -140,7 +140,7 @@ class AreaPhases(Draws):
         if "kvrealloc" in self.apis:
             yield from self.ladder("kvrealloc", "kvfree", makers, 40)
         item = self.new()
-        for size, count in ((5 << 20, 24), (100_000, 300), (3000, 300)):
+        for size, count in ((5 << 20, 24), (100_000, 200), (3000, 100)):
             make = self.either_op(makers[0], item, size)
             yield from repeated(count, make, Op("kvfree", 0, (item,)))
 

@@ -115,4 +115,4 @@ class CopyPhases(Draws):
             pool, item = self.new(), self.new()
             use = Op("mempool_alloc", item, (pool, self.bases[0])), Op("mempool_free", 0, (item, pool))
             create, destroy = Op("mempool_create", pool, (8, 1, 1, 20_000)), Op("mempool_destroy", 0, (pool,))
-            yield from repeated(500 if turn == 0 else 2000, create, *use, destroy)
+            yield from repeated(250 if turn == 0 else 2000, create, *use, destroy)

@@ -70,13 +70,18 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
                 yield Phase(name, make(turn))
 
     def aims(self) -> list[Aim]:
-        """Return the aims, and for each whether the target has the calls for it."""
-        return [*self.aims_of_pages_and_objects(), *self.aims_of_caches_and_areas()]
+        """Return the aims, those that need many calls last, and for each whether the target has the calls."""
+        return [
+            *self.aims_of_pages_and_objects(),
+            *self.aims_of_areas(),
+            *self.aims_of_caches(),
+            *self.aims_with_many_objects(),
+            *self.aims_of_cycles(),
+        ]
 
     def aims_of_pages_and_objects(self) -> list[Aim]:
         """Return the aims about kmalloc and the page calls."""
         kmalloc, plain = bool(self.kmallocs), self.has("kmalloc", "kfree")
-        blocks = self.has("__get_free_pages", "free_pages")
         return [
             ("boundaries", self.boundaries, kmalloc),
             ("arrays", self.arrays, bool({"kmalloc_array", "kcalloc"} & set(self.kmallocs))),
@@ -86,47 +91,69 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
             ("exact pages", self.exact_pages, self.has("alloc_pages_exact", "free_pages_exact")),
             ("bulk pages", self.bulk_pages, self.has("alloc_pages_bulk", "__free_pages")),
             ("orders", self.orders, bool({"get_order", "kmalloc_size_roundup"} & self.apis)),
-            ("dirty", self.dirty, kmalloc),
-            ("every size", self.every_size, kmalloc),
-            ("mixed", self.mixed, bool(self.makers)),
             ("copies", self.copies, plain and bool({"kmemdup", "kstrdup", "kstrndup"} & self.apis)),
             ("several", self.several, plain),
-            ("slabs", self.slabs, kmalloc),
-            ("pressure", self.pressure, blocks),
-            ("counters", self.counters, bool(self.makers)),
-            ("page leaks", self.page_leaks, blocks),
-            ("leaks", self.leaks, plain),
-            ("resize leaks", self.resize_leaks, plain and "krealloc" in self.apis),
-            ("slab leaks", self.slab_leaks, plain),
-            ("exhausted pages", self.exhaust_pages, blocks),
-            ("exhausted objects", self.exhaust_objects, plain),
         ]
 
-    def aims_of_caches_and_areas(self) -> list[Aim]:
-        """Return the aims about caches, vmalloc, pools and masks."""
-        create = bool({"kmem_cache_create", "kmem_cache_create_26"} & self.apis)
-        caches = create and self.has("kmem_cache_alloc", "kmem_cache_free")
+    def aims_of_areas(self) -> list[Aim]:
+        """Return the aims about vmalloc, vmap and kvmalloc."""
         areas = bool(self.of_family("vmalloc")) and "vfree" in self.apis
         maps = self.has("alloc_pages", "__free_pages", "vmap", "vunmap")
-        pools = bool({"mempool_create", "mempool_create_slab_pool"} & self.apis)
-        blocks = self.has("__get_free_pages", "free_pages")
         return [
-            ("caches", self.caches, caches),
-            ("constructors", self.constructors, caches),
-            ("twins", self.twins, caches),
-            ("many caches", self.many_caches, caches),
-            ("cache cycles", self.cache_cycles, caches),
             ("areas", self.areas, areas),
             ("holes", self.holes, areas),
             ("area resizes", self.area_resizes, areas and "vrealloc" in self.apis),
             ("maps", self.maps, maps),
-            ("area cycles", self.area_cycles, areas),
             ("either", self.either, bool(self.of_family("kv")) and "kvfree" in self.apis),
+        ]
+
+    def aims_of_caches(self) -> list[Aim]:
+        """Return the aims about caches and pools, context and failures."""
+        pools = bool({"mempool_create", "mempool_create_slab_pool"} & self.apis)
+        caches = self.has_caches()
+        return [
+            ("constructors", self.constructors, caches),
+            ("twins", self.twins, caches),
+            ("many caches", self.many_caches, caches),
             ("pools", self.pools_of, pools and self.has("mempool_alloc", "mempool_free", "mempool_destroy")),
-            ("reach", self.reach, blocks),
             ("atomic", self.atomic, bool(self.makers)),
             ("failures", self.failures, "fail_nth" in self.apis),
         ]
+
+    def aims_with_many_objects(self) -> list[Aim]:
+        """Return the aims that need many objects."""
+        kmalloc, blocks = bool(self.kmallocs), self.has("__get_free_pages", "free_pages")
+        return [
+            ("dirty", self.dirty, kmalloc),
+            ("every size", self.every_size, kmalloc),
+            ("mixed", self.mixed, bool(self.makers)),
+            ("caches", self.caches, self.has_caches()),
+            ("slabs", self.slabs, kmalloc),
+            ("pressure", self.pressure, blocks),
+            ("reach", self.reach, blocks),
+        ]
+
+    def aims_of_cycles(self) -> list[Aim]:
+        """Return the aims that need the same calls over and over."""
+        plain, blocks = self.has("kmalloc", "kfree"), self.has("__get_free_pages", "free_pages")
+        areas = bool(self.of_family("vmalloc")) and "vfree" in self.apis
+        return [
+            ("counters", self.counters, bool(self.makers)),
+            ("page leaks", self.page_leaks, blocks),
+            ("area cycles", self.area_cycles, areas),
+            ("leaks", self.leaks, plain),
+            ("resize leaks", self.resize_leaks, plain and "krealloc" in self.apis),
+            ("cache cycles", self.cache_cycles, self.has_caches()),
+            ("slab leaks", self.slab_leaks, plain),
+            ("failing cycles", self.failing_cycles, "fail_nth" in self.apis),
+            ("exhausted pages", self.exhaust_pages, blocks),
+            ("exhausted objects", self.exhaust_objects, plain),
+        ]
+
+    def has_caches(self) -> bool:
+        """Say whether the target has what makes a cache, and objects of it, and frees them."""
+        create = bool({"kmem_cache_create", "kmem_cache_create_26"} & self.apis)
+        return create and self.has("kmem_cache_alloc", "kmem_cache_free")
 
     def boundaries(self, turn: int) -> Iterator[Op]:
         """Every size that matters through every call, a few objects live at a time; what must fail, fails."""

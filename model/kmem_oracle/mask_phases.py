@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kmem_oracle.cycles import EXHAUST
-from kmem_oracle.draws import Draws
+from kmem_oracle.draws import Draws, repeated
 from kmem_oracle.script import Op
 from kmem_spec.gfp import GFP_KERNEL, GFP_NOWAIT, GFP_USER, NAMES, NOFAIL, NORETRY, ZERO
 from kmem_spec.units import PAGE_SIZE
@@ -91,6 +91,36 @@ class MaskPhases(Draws):
                 yield from makes
                 yield from end
         yield Op("fail_nth", 0, (0,))
+
+    def failing_cycles(self, turn: int) -> Iterator[Op]:
+        """What works, then the same made to fail until a leak has used up the target, then again."""
+        count = 300 if turn == 0 else 1500
+        for makes, end in self.large_makings():
+            again = [*makes, *end]
+            yield from repeated(3, *again)
+            for at in range(count):
+                yield Op("fail_nth", 0, (2 + at % 12,))
+                yield from makes
+                yield Op("fail_nth", 0, (0,))
+                yield from end
+            yield from repeated(ROUNDS, *again)
+
+    def large_makings(self) -> Iterator[tuple[list[Op], list[Op]]]:
+        """Yield calls that take much memory piece by piece, with those that undo it."""
+        gfp = self.bases[0]
+        one = self.new()
+        if self.has("vmalloc", "vfree"):
+            yield [Op("vmalloc", one, (100 * PAGE_SIZE,))], [Op("vfree", 0, (one,))]
+        if self.has("kmalloc", "krealloc", "kfree"):
+            grown = Op("krealloc", one, (one, 80 * PAGE_SIZE, gfp))
+            yield [Op("kmalloc", one, (20 * PAGE_SIZE, gfp)), grown], [Op("kfree", 0, (one,))]
+        bulk = ("kmem_cache_create", "kmem_cache_destroy", "kmem_cache_alloc_bulk", "kmem_cache_free_bulk")
+        if self.has(*bulk):
+            base = self.new(14)
+            create = Op("kmem_cache_create", one, (1, 20_000, 0, 0, 0))
+            made = Op("kmem_cache_alloc_bulk", base, (one, gfp, 14, 0))
+            freed = Op("kmem_cache_free_bulk", 0, (one, 14, base))
+            yield [create, made], [freed, Op("kmem_cache_destroy", 0, (one,))]
 
     def makings(self) -> Iterator[tuple[list[Op], list[Op]]]:
         """Yield calls that make something, with those that undo it."""

@@ -18,6 +18,7 @@ from kmem_spec.finding import Finding, show_span
 from kmem_spec.judging.docket import add_plan
 from kmem_spec.judging.losses import Losses
 from kmem_spec.profile import Profile
+from kmem_spec.reach import Reach
 
 # importing a chapter registers its clauses
 CHAPTERS: Final = (caller, kmem_cache, mem, page, pool, reach, slab, vmalloc)
@@ -127,8 +128,8 @@ class Judge(Losses):
         else:
             self.set_failing(call.args[0], failing=call.args[1] > 0)
         if "number" in APIS[call.api].parameters:
-            self.judged.update(self.followed())
-            self.forget_cycles()
+            self.judged.update(self.reach.judged)
+            self.reach = Reach()
             self.injecting = self._armed or bool(self.failing)
         return None
 

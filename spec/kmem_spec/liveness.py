@@ -53,18 +53,21 @@ class Liveness:
         self._cycle = known
         self.at = 0
 
-    def call(self, step: Step, got: bool, pages: bool) -> bool:
+    def call(self, step: Step, got: bool, pages: bool, *, counts: bool = True) -> bool:
         """Take the next call of the cycle; `got` says whether it got memory, as a free always does.
 
-        Gives    True if the call has now been refused too often where it once succeeded
+        Gives    True if the call has now been refused too often where it once succeeded; never where it does
+                 not count, since a failure is armed: then it is only followed
         """
         at, cycle = self.at, self._cycle
-        if at >= LONGEST:
+        if at >= LONGEST or (not counts and (at >= len(cycle) or cycle[at].step != step)):
             self.at = -1
             return False
         self.at = at + 1
         if at < len(cycle):
             place = cycle[at]
+            if place.step == step and not counts:
+                return False
             if place.step == step:
                 self.judged += 1
                 if got:

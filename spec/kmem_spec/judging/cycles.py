@@ -78,7 +78,7 @@ class Cycles(Docket):
 
     def follow(self, call: Call, answer: Answer) -> Finding | None:
         """Judge liveness: a call that is part of a cycle which ran before, from empty to empty."""
-        if self.injecting or self.asked_at >= 0:  # what follows a bulk call is part of it
+        if self.asked_at >= 0:  # what follows a bulk call is part of it
             return None
         api = APIS[call.api]
         got = answer.result != 0 or api.role in ENDING
@@ -95,7 +95,8 @@ class Cycles(Docket):
                 continue
             else:
                 step = self.step(call, cycle.start)
-            refused = cycle.liveness.call(step, got, pages and cycle is self.objects) or refused
+            alone = pages and cycle is self.objects
+            refused = cycle.liveness.call(step, got, alone, counts=not self.injecting) or refused
         self.following = self.objects.liveness.at >= 0 or self.whole.liveness.at >= 0
         if not refused or "MEM-LIVENESS" not in self.in_force:
             return None
