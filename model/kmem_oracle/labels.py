@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from kmem_oracle.names import Stretch, kind_made, merged
-from kmem_oracle.rounds import Round, ids_of, made_by, reach_of, taken_by
-from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op, items_of
+from kmem_oracle.rounds import Round, arrays_in, ids_of, made_by, reach_of, taken_by
+from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op
 from kmem_oracle.syntax import HANDLES
 from kmem_spec.apis import APIS
 
@@ -58,7 +58,7 @@ class Labels:
         self._uses: dict[int, _Use] = {}
         arrays: set[Stretch] = set()
         for at, op in enumerate(ops):
-            arrays.update(_arrays_in(op))
+            arrays.update(arrays_in(op))
             self._note_kinds(op)
             role = APIS[op.api].role
             for item in (item for reach in reach_of(op) for item in reach):
@@ -190,12 +190,3 @@ class Labels:
             return f"{kind}{count}" if count else kind
         turn, letter = divmod(count, len(LETTERS))
         return LETTERS[letter] + (str(turn) if turn else "")
-
-
-def _arrays_in(op: Op) -> list[Stretch]:
-    """Return the ids that a call takes or makes as arrays."""
-    api = APIS[op.api]
-    count = max(1, items_of(api, op.args))
-    starts = [op.out] if api.role in {"bulk", "split"} else []
-    starts += [value for kind, value in zip(api.parameters, op.args, strict=True) if kind == "vector"]
-    return [(start, start + count) for start in starts if start > 0]

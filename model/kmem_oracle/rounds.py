@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from kmem_oracle.names import Stretch, merged
 from kmem_oracle.script import ID_PLACES, Op, items_of
 from kmem_spec.apis import APIS
 
@@ -118,6 +120,46 @@ def taken_by(op: Op) -> list[range]:
 def reach_of(op: Op) -> list[range]:
     """Return all ids in a call: those it makes, then those it takes."""
     return [made_by(op), *taken_by(op)]
+
+
+def arrays_in(op: Op) -> list[Stretch]:
+    """Return the ids that a call takes or makes as arrays."""
+    api = APIS[op.api]
+    count = max(1, items_of(api, op.args))
+    starts = [op.out] if api.role in {"bulk", "split"} else []
+    starts += [value for kind, value in zip(api.parameters, op.args, strict=True) if kind == "vector"]
+    return [(start, start + count) for start in starts if start > 0]
+
+
+def renumbered(ops: Sequence[Op]) -> list[Op]:
+    """Return the same calls, their ids without gaps in the order in which they come."""
+    arrays = merged({span for op in ops for span in arrays_in(op)})
+    stretches = {item: span for span in arrays for item in range(*span)}
+    numbers: dict[int, int] = {}
+    for op in ops:
+        for item in ids_of(op):
+            if item > 0 and item not in numbers:
+                first = len(numbers) + 1
+                span = stretches.get(item, (item, item + 1))
+                numbers.update((other, first + place) for place, other in enumerate(range(*span)))
+    return [
+        op._replace(
+            out=numbers.get(op.out, 0),
+            args=tuple(
+                numbers.get(arg, arg) if at in ID_PLACES[op.api] else arg for at, arg in enumerate(op.args)
+            ),
+        )
+        for op in ops
+    ]
+
+
+def in_order(ops: Sequence[Op], *, backwards: bool) -> list[Op]:
+    """Return the same calls, but frees that come in a row in the order of their ids."""
+    ordered: list[Op] = []
+    for (role, _), calls in itertools.groupby(ops, key=lambda op: (APIS[op.api].role, op.api)):
+        row = list(calls)
+        ordered.extend(sorted(row, key=ids_of, reverse=backwards) if role == "free" else row)
+    return ordered
 
 
 def _shape(op: Op) -> tuple[object, ...]:

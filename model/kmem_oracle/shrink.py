@@ -13,7 +13,7 @@ from typing import Final
 
 from kmem_oracle.plainer import SHAPED, plainer_calls, with_plainer
 from kmem_oracle.play import Play
-from kmem_oracle.rounds import Round, made_by, parts_of
+from kmem_oracle.rounds import Round, in_order, made_by, parts_of, renumbered
 from kmem_oracle.script import ID_PLACES, Op
 from kmem_oracle.syntax import HANDLES
 from kmem_oracle.templates import CYCLES, REPEATABLE, ids_in, repeated, with_births
@@ -25,6 +25,7 @@ from kmem_spec.units import SIZE_MAX
 FEW: Final = 12  # calls below which a script needs no template
 MOST_PARTS: Final = 60  # parts of a script that counts as regular
 SHORT: Final = 400  # calls up to which a regular script is taken apart call by call
+COARSE: Final = 32  # parts into which the objects of a long script are cut
 BOUND: Final = frozenset({"create", "set", "split", "map"})  # calls that others must follow or precede
 
 Test = Callable[[Sequence[Op]], Play]
@@ -49,6 +50,7 @@ class Shrinker:
         fits = False
         if len(self.best.ops) > FEW:
             self._uniform()
+            self._fewer_objects(COARSE)
             fits = self._templates()
             if not fits and self._is_regular():
                 self._fewer_rounds()
@@ -115,10 +117,13 @@ class Shrinker:
         return {item for index in (*self.best.others, len(ops) - 1) for item in ids_in(ops[index])} - {0, -1}
 
     def _uniform(self) -> None:
-        """Try the same script with every object of the kmalloc family made by a plain kmalloc."""
+        """Try every object of the kmalloc family made by a plain kmalloc, then every mask plain."""
         self._try([_plain(op, GFP_KERNEL) for op in self.best.ops])
         if any(op.api != "kmalloc" and APIS[op.api].role == "allocate" for op in self.best.ops):
             self._try([_plain(op, GFP_KERNEL | ZERO) for op in self.best.ops])
+        masks = [_with_mask(op) for op in self.best.ops]
+        if masks != list(self.best.ops):
+            self._try(masks)
 
     def _templates(self) -> bool:
         """Try scripts that only repeat: a call made and undone, many made, many made and undone."""
@@ -154,6 +159,7 @@ class Shrinker:
 
     def _fewer_rounds(self) -> None:
         """Remove parts of the script as a whole, then find the fewest rounds of those that must stay."""
+        self._evenly()
         self._fewer_parts()
         for _ in range(2):
             before = len(self.best.ops)
@@ -165,6 +171,14 @@ class Shrinker:
             if len(self.best.ops) == before:
                 return
             self._fewer_parts()
+
+    def _evenly(self) -> None:
+        """Number what is made without gaps, and free it in order, so that more of it repeats."""
+        if (even := renumbered(self.best.ops)) != list(self.best.ops):
+            self._try(even)
+        for backwards in (False, True):
+            if self._try(in_order(self.best.ops, backwards=backwards)):
+                return
 
     def _fewer_parts(self) -> None:
         """Remove whole parts, those of most calls first, until none can go."""
@@ -211,19 +225,34 @@ class Shrinker:
     def _fewest(self) -> None:
         """Remove calls, and then objects with all their calls, until nothing can go."""
         self._fewer_calls()
-        if len(self.best.ops) <= SHORT and any(APIS[op.api].role in BOUND for op in self.best.ops):
-            before = len(self.best.ops)
-            self._fewer_objects()
-            if len(self.best.ops) < before:
-                self._fewer_calls()
+        before = len(self.best.ops)
+        if before <= SHORT:
+            self._fewer_objects(before)
+            self._fewer_pairs()
+        if len(self.best.ops) < before:
+            self._fewer_calls()
 
-    def _fewer_objects(self) -> None:
-        """Remove all calls on one object, cache or pool; and a preempt_disable with its preempt_enable."""
-        items = dict.fromkeys(item for op in self.best.ops for item in sorted(ids_in(op)) if item > 0)
-        for item in items:
-            if self._late():
-                return
-            self._try([op for op in self.best.ops if item not in ids_in(op)])
+    def _fewer_objects(self, parts: int) -> None:
+        """Remove objects, caches and pools with all their calls, many at once; `parts` is how finely to cut.
+
+        That finds what single calls do not where others bind them: a destroy needs every free before it.
+        """
+        if not any(APIS[op.api].role in BOUND for op in self.best.ops):
+            return
+        items = list(dict.fromkeys(op.out for op in self.best.ops if op.out > 0))
+        size, least = len(items) // 2, max(1, len(items) // parts)
+        while size >= least and not self._late():
+            at = 0
+            while at < len(items) and not self._late():
+                gone = set(items[at : at + size])
+                if self._try([op for op in self.best.ops if gone.isdisjoint(ids_in(op))]):
+                    del items[at : at + size]
+                else:
+                    at += size
+            size //= 2
+
+    def _fewer_pairs(self) -> None:
+        """Remove each preempt_disable with its preempt_enable."""
         at = 0
         while at < len(self.best.ops) and not self._late():
             ops = self.best.ops
@@ -250,6 +279,15 @@ class Shrinker:
                 if self._try(with_plainer(self.best.ops, shape, plainer, drop=drop)):
                     return plainer
         return None
+
+
+def _with_mask(op: Op) -> Op:
+    """Return a call with a plain mask."""
+    kinds = APIS[op.api].parameters
+    if "gfp" not in kinds:
+        return op
+    at = kinds.index("gfp")
+    return op._replace(args=(*op.args[:at], GFP_KERNEL | (op.args[at] & ZERO), *op.args[at + 1 :]))
 
 
 def _handles_in(op: Op) -> set[int]:
