@@ -17,6 +17,7 @@ from kmem_spec.expect import expect
 from kmem_spec.finding import Finding, show_span
 from kmem_spec.judging.docket import add_plan
 from kmem_spec.judging.losses import Losses
+from kmem_spec.judging.pools import EVERYTHING
 from kmem_spec.profile import Profile
 from kmem_spec.reach import Reach
 
@@ -123,14 +124,13 @@ class Judge(Losses):
             self.atomic += 1
         elif call.api == "preempt_enable":
             self.atomic = max(0, self.atomic - 1)
-        elif call.api == "fail_nth":
-            self._armed = call.args[0] > 0
         else:
-            self.set_failing(call.args[0], failing=call.args[1] > 0)
-        if "number" in APIS[call.api].parameters:
             self.judged.update(self.reach.judged)
             self.reach = Reach()
-            self.injecting = self._armed or bool(self.failing)
+            if call.api == "fail_nth":
+                self.set_failing(EVERYTHING, failing=call.args[0] > 0)
+            elif call.args[0] in self.pools:
+                self.set_failing(call.args[0], failing=call.args[1] > 0)
         return None
 
     def _with_notes(self, call: Call, answer: Answer) -> Finding | None:

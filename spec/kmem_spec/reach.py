@@ -18,6 +18,7 @@ from kmem_spec.mem import MAKING, PLACE, SAMPLE
 RETRIES: Final = 16
 PATIENCE: Final = 1 << 16  # events after which a row that does not grow is forgotten
 ATOMIC_BIT: Final = 0x200  # __GFP_ATOMIC of 6.1, which says nothing that __GFP_HIGH does not
+SAYS_NOTHING: Final = NOWARN | ATOMIC_BIT
 HARDWALL: Final = 0x100000
 Pair = Literal["GFP-ATOMIC-REACH", "GFP-USER", "GFP-NOFAIL"]
 ATOMIC: Final = SAMPLE._replace(gfp=0x820)
@@ -66,9 +67,8 @@ class Request(NamedTuple):
     mask: int
 
 
-def pair_of(refused: int, served: int) -> Pair | None:
-    """Return the rule that a refusal under one mask breaks where another is served, None for none."""
-    one, two = refused & ~(NOWARN | ATOMIC_BIT), served & ~(NOWARN | ATOMIC_BIT)
+def pair_of(one: int, two: int) -> Pair | None:
+    """Return the rule that a refusal under one mask breaks where the other is served, None for none."""
     if one == two and has(one, NOFAIL) and may_sleep(one):
         return "GFP-NOFAIL"
     if one == two | HIGH and one != two:
@@ -93,6 +93,7 @@ class Reach:
 
     def request(self, request: Request, event: int, *, served: bool) -> Pair | None:
         """Take a request and its event; return the rule if a refusal right before now breaks it."""
+        request = request._replace(mask=request.mask & ~SAYS_NOTHING)
         before = self._refused if event == self._event + 1 else None
         self._refused, self._event = None if served else request, event
         if served:

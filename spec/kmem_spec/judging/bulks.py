@@ -54,7 +54,7 @@ class Bulks(Caches):
             return None
         asked_at = self.events - 1 - place
         if answer.result == 0:
-            text = f"object {place} of the {count} that the call before gave is NULL"
+            text = f"the bulk call before gave {count} objects, and object {place} is NULL"
             return self.finding(clause, text, asked_at)
         self.asked_at = asked_at
         finding = self.allocate(one, answer) if one.api == "alloc_pages" else self.allocate_of(one, answer)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from kmem_spec.apis import APIS, argument
 from kmem_spec.calls import Answer, Asked, Call
-from kmem_spec.expect import expect
+from kmem_spec.expect import BLOCKS, expect
 from kmem_spec.finding import Finding, show
 from kmem_spec.gfp import may_sleep
 from kmem_spec.judging.docket import Docket
@@ -14,6 +14,7 @@ from kmem_spec.liveness import RETRIES, Liveness
 from kmem_spec.profile import Profile
 from kmem_spec.reach import RETRIES as ROW
 from kmem_spec.reach import Reach, Request
+from kmem_spec.units import get_order
 
 ENDING = frozenset({"free", "free bulk", "destroy", "adjust"})
 POINTERS = frozenset({"pointer", "source"})
@@ -82,7 +83,7 @@ class Cycles(Docket):
             return None
         api = APIS[call.api]
         got = answer.result != 0 or api.role in ENDING
-        pages = api.family == "page"
+        pages = api.family in BLOCKS
         refused = False
         for cycle in (self.objects, self.whole):
             if cycle is self.objects and not self.records and api.role not in ("create", "destroy"):
@@ -100,7 +101,7 @@ class Cycles(Docket):
         self.following = self.objects.liveness.at >= 0 or self.whole.liveness.at >= 0
         if not refused or "MEM-LIVENESS" not in self.in_force:
             return None
-        if pages and expect(call, self.profile).order > self.profile.merge_order:
+        if pages and get_order(expect(call, self.profile).size) > self.profile.merge_order:
             return None
         text = (
             f"{show(call)} gave NULL, in {RETRIES} rounds in a row; the same calls from empty worked before, "

@@ -20,7 +20,6 @@ class Losses(Areas):
         """Forget what is live."""
         super().clear()
         self.atomic = 0  # how deep in atomic context
-        self._armed = False  # whether a failure of the target is
 
     def lose(self, lost: Lost) -> Finding | None:
         """Take a call that did not return: a violation if the call was legal."""

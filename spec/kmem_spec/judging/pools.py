@@ -12,6 +12,7 @@ from kmem_spec.judging.docket import mask_is_legal_for
 from kmem_spec.pool import Pool
 
 ELEMENTS = "mempool_alloc"
+EVERYTHING = 0  # in place of a pool, where any call is made to fail
 
 
 class Pools(Bulks):
@@ -20,7 +21,7 @@ class Pools(Bulks):
     def clear(self) -> None:
         """Forget what is live."""
         super().clear()
-        self.failing: set[int] = set()  # pools whose allocator is made to fail
+        self.failing: set[int] = set()  # pools whose allocator is made to fail, and EVERYTHING
         self.forget_plans(ELEMENTS)
 
     def no_handles(self) -> bool:
@@ -41,14 +42,15 @@ class Pools(Bulks):
     def create_pool(self, call: Call, answer: Answer) -> Finding | None:
         """Judge the making of a pool."""
         finding = self.wrong_pool(call)
-        if finding is not None or answer.result in self.ignored_handles:
+        cache = argument(APIS[call.api], call.args, "cache")
+        unknown = cache in self.ignored_handles or answer.result in self.ignored_handles
+        if finding is not None or unknown:
             self.ignore_handle(answer.result)
             return finding
         stuck = self.follow(call, answer) if not self.records or self.following else None
         if answer.result == 0:
             return stuck
         self.rebase()
-        cache = argument(APIS[call.api], call.args, "cache")
         size, align = argument(APIS[call.api], call.args, "size"), self.profile.minimum_align
         if cache:
             size, align = self.caches[cache].size, self.caches[cache].align
@@ -146,9 +148,10 @@ class Pools(Bulks):
             "CALLER-DESTROY", f"{show(call)}: {self.held[-handle]} elements live", known.birth
         )
 
-    def set_failing(self, handle: int, *, failing: bool) -> None:
-        """Note that a pool's allocator is made to fail, or no longer."""
+    def set_failing(self, source: int, *, failing: bool) -> None:
+        """Note that a pool's allocator is made to fail, or every call, or no longer."""
         if failing:
-            self.failing.add(handle)
+            self.failing.add(source)
         else:
-            self.failing.discard(handle)
+            self.failing.discard(source)
+        self.injecting = bool(self.failing)
