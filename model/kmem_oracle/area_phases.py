@@ -103,6 +103,7 @@ class AreaPhases(Draws):
         end = Op("vfree", 0, (one,))
         yield from repeated(450 if turn == 0 else 2000, self.area(maker, one, size), end)
         yield from repeated(120, self.area(maker, one, 1), end)
+        yield from repeated(80, self.area(maker, one, 4 << 20), end)  # addresses may run out before memory
         yield from repeated(
             20,
             self.area(maker, one, 1 << 20),
@@ -140,7 +141,7 @@ class AreaPhases(Draws):
         if "kvrealloc" in self.apis:
             yield from self.ladder("kvrealloc", "kvfree", makers, 40)
         item = self.new()
-        for size, count in ((5 << 20, 24), (100_000, 200), (3000, 100)):
+        for size, count in ((5 << 20, 40), (100_000, 200), (3000, 100)):
             make = self.either_op(makers[0], item, size)
             yield from repeated(count, make, Op("kvfree", 0, (item,)))
 
@@ -173,7 +174,9 @@ class AreaPhases(Draws):
             count = (size + PAGE_SIZE - 1) // PAGE_SIZE
             chosen = range(count) if count <= 8 else sorted({0, 1, count // 2, count - 2, count - 1})
             for page in chosen:
-                yield Op("vmalloc_to_page", 0, (item, min(page * PAGE_SIZE + page % 7, max(size - 1, 0))))
+                place = page * PAGE_SIZE + (0, PAGE_SIZE - 1, PAGE_SIZE // 2)[page % 3]
+                yield Op("vmalloc_to_page", 0, (item, min(place, max(size - 1, 0))))
+            yield Op("vmalloc_to_page", 0, (item, max(size - 1, 0)))
         if "is_vmalloc_addr" in self.apis:
             yield Op("is_vmalloc_addr", 0, (item, 0))
             yield Op("is_vmalloc_addr", 0, (item, max(size - 1, 0)))

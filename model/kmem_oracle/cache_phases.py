@@ -119,11 +119,12 @@ class CachePhases(Draws):
             )
         yield from self.destroy(cache)
         if "kmem_cache_destroy" in self.apis:
-            large, create = self.create(20_000 if turn % 2 == 0 else 3000, 0, 0, constructor=turn % 3 == 1)
-            three = [self.new() for _ in range(6)]
-            fill = [Op("kmem_cache_alloc", item, (large, gfp)) for item in three]
-            empty = [Op("kmem_cache_free", 0, (large, item)) for item in three]
-            yield from repeated(600 if turn == 0 else 3000, create, *fill, *empty, *self.destroy(large))
+            size = (120_000, 3000, 20_000)[turn % 3]
+            large, create = self.create(size, 0, 0, constructor=turn % 3 == 1)
+            items = [self.new() for _ in range(2 if turn == 0 else 6)]
+            fill = [Op("kmem_cache_alloc", item, (large, gfp)) for item in items]
+            empty = [Op("kmem_cache_free", 0, (large, item)) for item in items]
+            yield from repeated(650 if turn == 0 else 3000, create, *fill, *empty, *self.destroy(large))
 
     def use_cache(self, cache: int, size: int, turn: int, *, constructed: bool = False) -> Iterator[Op]:
         """Use one cache in all ways that its calls allow."""

@@ -56,9 +56,13 @@ class CopyPhases(Draws):
                 yield Op("kfree", 0, (item,))
         if "kfree_sensitive" in self.apis:
             for size in SIZES:
-                item = self.new()
-                yield Op("kmalloc", item, (size, self.bases[0]))
-                yield Op("kfree_sensitive", 0, (item,))
+                items = [self.new() for _ in range(8)]
+                for item in items:
+                    yield Op("kmalloc", item, (size, self.bases[0]))
+                for item in items[::2]:
+                    yield Op("kfree_sensitive", 0, (item,))
+                for item in items[1::2]:
+                    yield Op("kfree", 0, (item,))
             for item in (0, -1):
                 yield Op("kfree_sensitive", 0, (item,))
         if "kfree_bulk" in self.apis:
@@ -70,6 +74,9 @@ class CopyPhases(Draws):
             first = self.new(16)
             fill = [Op("kmalloc", item, (4096, self.bases[0])) for item in range(first, first + 16)]
             yield from repeated(20 if turn == 0 else 900, *fill, Op("kfree_bulk", 0, (16, first)))
+            fill = [Op("kmalloc", item, (1 << 19, self.bases[0])) for item in range(first, first + 4)]
+            ends = [Op("kfree", 0, (item,)) for item in range(first, first + 4)]  # of what was not all made
+            yield from repeated(170, *fill, Op("kfree_bulk", 0, (4, first)), *ends)
         if "is_vmalloc_addr" in self.apis:
             for size in (1, 4096, 100_000):
                 item = self.new()
@@ -114,5 +121,8 @@ class CopyPhases(Draws):
         if "mempool_create" in self.apis:
             pool, item = self.new(), self.new()
             use = Op("mempool_alloc", item, (pool, self.bases[0])), Op("mempool_free", 0, (item, pool))
-            create, destroy = Op("mempool_create", pool, (8, 1, 1, 20_000)), Op("mempool_destroy", 0, (pool,))
-            yield from repeated(250 if turn == 0 else 2000, create, *use, destroy)
+            create, destroy = Op("mempool_create", pool, (8, 1, 1, 60_000)), Op("mempool_destroy", 0, (pool,))
+            yield from repeated(200 if turn == 0 else 2000, create, *use, destroy)
+            if "mempool_resize" in self.apis:
+                smaller = Op("mempool_resize", 0, (pool, 1))
+                yield from repeated(200, create, smaller, destroy)

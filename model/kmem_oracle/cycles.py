@@ -38,7 +38,7 @@ class Cycles(Draws):
     def page_leaks(self, turn: int) -> Iterator[Op]:
         """Blocks made and freed alone: first the largest, whose leaks tell soonest."""
         gfp = self.bases[0]
-        for order in range(self.profile.max_order, 3 if turn == 0 else -1, -1):
+        for order in range(self.profile.max_order, 4 if turn == 0 else -1, -1):
             yield from self._alone(order, min(8_000, ROUNDS + 3 * EXHAUST // 2 // (PAGE_SIZE << order)), gfp)
 
     def slab_leaks(self, turn: int) -> Iterator[Op]:

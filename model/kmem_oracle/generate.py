@@ -140,6 +140,7 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
         return [
             ("counters", self.counters, bool(self.makers)),
             ("page leaks", self.page_leaks, blocks),
+            ("whole blocks", self.whole_blocks, blocks),
             ("area cycles", self.area_cycles, areas),
             ("leaks", self.leaks, plain),
             ("resize leaks", self.resize_leaks, plain and "krealloc" in self.apis),

@@ -105,9 +105,10 @@ class Labels:
         """Return one label for the ids that a place in the round takes, round by round."""
         if column[0] <= 0 or column[0] == column[1]:
             return self.of(column[0])
-        if not any(item in self._known for item in column) and not self._name_column(column, part):
-            return None
-        if not all(item in self._known for item in column):
+        if not any(item in self._known for item in column):
+            if not self._name_column(column, part):
+                return None
+        elif not self._go_on(column):
             return None
         places = [self._known[item] for item in column]
         name, base = places[0]
@@ -137,6 +138,24 @@ class Labels:
             base, step = 0, width
         for k, item in enumerate(column):
             self._know([item], name, base + k * step)
+        return True
+
+    def _go_on(self, column: tuple[int, ...]) -> bool:
+        """Name what is still without a name in a column as the further objects of the same name."""
+        fresh = [item for item in column if item not in self._known]
+        if not fresh:
+            return True
+        first = next(k for k, item in enumerate(column) if item in self._known)
+        name, place = self._known[column[first]]
+        step = column[1] - column[0]
+        places = {item: place + (k - first) * step for k, item in enumerate(column)}
+        taken = {at for known, at in self._known.values() if known == name}
+        if place == ALONE or any(
+            item in self._stretches or places[item] < 0 or places[item] in taken for item in fresh
+        ):
+            return False
+        for item in fresh:
+            self._know([item], name, places[item])
         return True
 
     def _know(self, items: list[int], name: str, base: int) -> None:

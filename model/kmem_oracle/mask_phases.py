@@ -20,27 +20,24 @@ class MaskPhases(Draws):
         """Memory used up under one mask, then requests in pairs: the one that reaches deeper comes first."""
         atomic = NAMES[self.profile.gfp]["GFP_ATOMIC"]
         equals = (GFP_USER | NORETRY, GFP_KERNEL | NORETRY)
-        live: list[tuple[int, int]] = []
-        for (deep, other), blocks, pages in (
-            (equals if turn % 2 == 0 else equals[::-1], EXHAUST // (PAGE_SIZE << 4), 64),
-            ((atomic, GFP_NOWAIT), 0, 600),
-        ):
-            for number in range(blocks + pages):
-                live.append((self.new(), 4 if number < blocks else 0))
-                yield Op("__get_free_pages", live[-1][0], (deep, live[-1][1]))
-            for _ in range(ROUNDS):
-                yield from self.pairs(deep, other)
-        yield from self.pairs(GFP_KERNEL | NOFAIL, GFP_KERNEL | NOFAIL)
-        for item, order in live if turn % 2 == 0 else live[::-1]:
-            yield Op("free_pages", 0, (item, order))
+        for deep, other in ((atomic, GFP_NOWAIT), equals if turn % 2 == 0 else equals[::-1]):
+            live: list[tuple[int, int]] = []
+            for order, number in ((5, EXHAUST // (PAGE_SIZE << 5)), (0, 300)):
+                for _ in range(number):
+                    live.append((self.new(), order))
+                    yield Op("__get_free_pages", live[-1][0], (deep, order))
+            yield from self.pairs(deep, other, ROUNDS)
+            yield from self.pairs(GFP_KERNEL | NOFAIL, GFP_KERNEL | NOFAIL, 1)
+            for item, order in live if turn % 2 == 0 else live[::-1]:
+                yield Op("free_pages", 0, (item, order))
 
-    def pairs(self, deep: int, other: int) -> Iterator[Op]:
-        """Make each kind of request under one mask, at once again under another, and undo both."""
+    def pairs(self, deep: int, other: int, count: int) -> Iterator[Op]:
+        """Make each kind of request under one mask, at once again under another, undo both; many times."""
         one, two = self.new(), self.new()
         for (make, end), (again, undo) in zip(
             self.requests(one, deep), self.requests(two, other), strict=True
         ):
-            yield from (make, again, undo, end)
+            yield from repeated(count, make, again, undo, end)
 
     def requests(self, item: int, mask: int) -> list[tuple[Op, Op]]:
         """Return a request for a page, and for an object, each with the call that frees it."""
@@ -95,32 +92,35 @@ class MaskPhases(Draws):
     def failing_cycles(self, turn: int) -> Iterator[Op]:
         """What works, then the same made to fail until a leak has used up the target, then again."""
         count = 300 if turn == 0 else 1500
-        for makes, end in self.large_makings():
+        for first, makes, end, last, at in self.large_makings():
             again = [*makes, *end]
+            yield from first
             yield from repeated(3, *again)
-            for at in range(count):
-                yield Op("fail_nth", 0, (2 + at % 12,))
-                yield from makes
-                yield Op("fail_nth", 0, (0,))
-                yield from end
-            yield from repeated(ROUNDS, *again)
+            for nth in (at, at // 2):
+                armed, disarmed = Op("fail_nth", 0, (nth,)), Op("fail_nth", 0, (0,))
+                yield from repeated(count, armed, *makes, disarmed, *end)
+                yield from repeated(ROUNDS, *again)
+            yield from last
 
-    def large_makings(self) -> Iterator[tuple[list[Op], list[Op]]]:
-        """Yield calls that take much memory piece by piece, with those that undo it."""
+    def large_makings(self) -> Iterator[tuple[list[Op], list[Op], list[Op], list[Op], int]]:
+        """Yield what comes first, calls that take much memory in pieces, those that undo it, what comes last.
+
+        And a number of pieces after which to fail.
+        """
         gfp = self.bases[0]
-        one = self.new()
+        one, cache = self.new(), self.new()
         if self.has("vmalloc", "vfree"):
-            yield [Op("vmalloc", one, (100 * PAGE_SIZE,))], [Op("vfree", 0, (one,))]
+            yield [], [Op("vmalloc", one, (150 * PAGE_SIZE,))], [Op("vfree", 0, (one,))], [], 120
         if self.has("kmalloc", "krealloc", "kfree"):
             grown = Op("krealloc", one, (one, 80 * PAGE_SIZE, gfp))
-            yield [Op("kmalloc", one, (20 * PAGE_SIZE, gfp)), grown], [Op("kfree", 0, (one,))]
+            yield [], [Op("kmalloc", one, (20 * PAGE_SIZE, gfp)), grown], [Op("kfree", 0, (one,))], [], 2
         bulk = ("kmem_cache_create", "kmem_cache_destroy", "kmem_cache_alloc_bulk", "kmem_cache_free_bulk")
         if self.has(*bulk):
             base = self.new(14)
-            create = Op("kmem_cache_create", one, (1, 20_000, 0, 0, 0))
-            made = Op("kmem_cache_alloc_bulk", base, (one, gfp, 14, 0))
-            freed = Op("kmem_cache_free_bulk", 0, (one, 14, base))
-            yield [create, made], [freed, Op("kmem_cache_destroy", 0, (one,))]
+            create = Op("kmem_cache_create", cache, (1, 60_000, 0, 0, 0))
+            made = Op("kmem_cache_alloc_bulk", base, (cache, gfp, 14, 0))
+            freed = Op("kmem_cache_free_bulk", 0, (cache, 14, base))
+            yield [create], [made], [freed], [Op("kmem_cache_destroy", 0, (cache,))], 12
 
     def makings(self) -> Iterator[tuple[list[Op], list[Op]]]:
         """Yield calls that make something, with those that undo it."""

@@ -13,7 +13,7 @@ from typing import Final
 
 from kmem_oracle.plainer import SHAPED, plainer_calls, with_plainer
 from kmem_oracle.play import Play
-from kmem_oracle.rounds import Round, in_order, made_by, parts_of, renumbered
+from kmem_oracle.rounds import LONGEST_PATTERN, Round, in_order, made_by, parts_of, renumbered
 from kmem_oracle.script import ID_PLACES, Op
 from kmem_oracle.syntax import HANDLES
 from kmem_oracle.templates import CYCLES, REPEATABLE, ids_in, repeated, with_births
@@ -161,6 +161,7 @@ class Shrinker:
         """Remove parts of the script as a whole, then find the fewest rounds of those that must stay."""
         self._evenly()
         self._fewer_parts()
+        self._shorter_rounds()
         for _ in range(2):
             before = len(self.best.ops)
             for index in range(before):
@@ -192,6 +193,26 @@ class Shrinker:
                 if self._try([*self.best.ops[: part.start], *self.best.ops[part.end :]]):
                     going = True
                     break
+
+    def _shorter_rounds(self) -> None:
+        """Remove a call from all rounds of a part at once."""
+        index = 0
+        while not self._late():
+            ops = self.best.ops
+            parts = [part for part in parts_of(ops) if part.count > 1 and part.length > 1]
+            if index >= len(parts):
+                return
+            part = parts[index]
+            fewer = (
+                [
+                    op
+                    for at, op in enumerate(ops)
+                    if not part.start <= at < part.end or (at - part.start) % part.length != k
+                ]
+                for k in reversed(range(min(part.length, LONGEST_PATTERN)))
+            )
+            if not any(self._try(candidate) for candidate in fewer):
+                index += 1
 
     def _halve(self, part: Round) -> None:
         """Find by bisection the fewest rounds of one part: its first ones, or of the last part its last."""
