@@ -45,20 +45,24 @@ def ev(
     nonzero: int = -1,
     changed: int = -1,
     slept: int = -1,
-    notes: tuple[Note, ...] = (),
 ) -> Event:
     """Return an event: the call, then what came back and what was seen besides."""
-    return Event(Call(api, args), Answer(gives, usable, nonzero, changed, slept, notes))
+    return Event(Call(api, args), Answer(gives, usable, nonzero, changed, slept))
 
 
-def km(size: int, at: int, gfp: int = K, notes: tuple[Note, ...] = (), **seen: int) -> Event:
+def during(event: Event, *notes: Note) -> Event:
+    """Return an event during which some constructors and destructors ran."""
+    return event._replace(answer=event.answer._replace(notes=notes))
+
+
+def km(size: int, at: int, gfp: int = K, **seen: int) -> Event:
     """Return a kmalloc that gives `at`."""
-    return ev("kmalloc", size, gfp, gives=at, notes=notes, **seen)
+    return ev("kmalloc", size, gfp, gives=at, **seen)
 
 
 def kfree(at: int, *notes: Note) -> Event:
     """Return a kfree."""
-    return ev("kfree", at, notes=notes)
+    return during(ev("kfree", at), *notes)
 
 
 def kre(old: int, size: int, at: int, gfp: int = K, **seen: int) -> Event:
@@ -75,7 +79,7 @@ def create(
     at: int, size: int = 40, align: int = 0, flags: int = 0, *, ctor: int = 0, notes: tuple[Note, ...] = ()
 ) -> Event:
     """Return a kmem_cache_create that gives the cache `at`."""
-    return ev("kmem_cache_create", 1, size, align, flags, ctor, gives=at, notes=notes)
+    return during(ev("kmem_cache_create", 1, size, align, flags, ctor, gives=at), *notes)
 
 
 def create26(at: int, size: int = 40, *, ctor: int = 1, dtor: int = 1, flags: int = 0) -> Event:
@@ -85,18 +89,17 @@ def create26(at: int, size: int = 40, *, ctor: int = 1, dtor: int = 1, flags: in
 
 def destroy(cache: int, *notes: Note) -> Event:
     """Return a kmem_cache_destroy."""
-    return ev("kmem_cache_destroy", cache, notes=notes)
+    return during(ev("kmem_cache_destroy", cache), *notes)
 
 
 def ca(cache: int, at: int, *notes: Note, gfp: int = K, **seen: int) -> Event:
     """Return a kmem_cache_alloc that gives `at`, during which some functions ran."""
-    event = ev("kmem_cache_alloc", cache, gfp, gives=at, **seen)
-    return event._replace(answer=event.answer._replace(notes=notes))
+    return during(ev("kmem_cache_alloc", cache, gfp, gives=at, **seen), *notes)
 
 
 def cf(cache: int, at: int, *notes: Note) -> Event:
     """Return a kmem_cache_free."""
-    return ev("kmem_cache_free", cache, at, notes=notes)
+    return during(ev("kmem_cache_free", cache, at), *notes)
 
 
 def item(place: int, at: int, **seen: int) -> Event:
@@ -116,7 +119,7 @@ def gone(cache: int, *slots: int) -> tuple[Note, ...]:
 
 def bulk(cache: int, count: int, gives: int, *notes: Note, gfp: int = K) -> Event:
     """Return a kmem_cache_alloc_bulk that gives so many objects."""
-    return ev("kmem_cache_alloc_bulk", cache, gfp, count, 0, gives=gives, notes=notes)
+    return during(ev("kmem_cache_alloc_bulk", cache, gfp, count, 0, gives=gives), *notes)
 
 
 def free_bulk(cache: int, *starts: int) -> Event:
@@ -126,7 +129,7 @@ def free_bulk(cache: int, *starts: int) -> Event:
 
 def shrink(cache: int, *notes: Note) -> Event:
     """Return a kmem_cache_shrink."""
-    return ev("kmem_cache_shrink", cache, notes=notes)
+    return during(ev("kmem_cache_shrink", cache), *notes)
 
 
 def pool(at: int, least: int, size: int = 64) -> Event:

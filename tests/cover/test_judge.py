@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 from tests.cover import (
@@ -35,13 +34,13 @@ from tests.cover.judging import (
     kre,
 )
 
-from kmem_spec.calls import Call, Event, Lost
+from kmem_spec.calls import Call, Lost
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.finding import Finding
 from kmem_spec.gfp import DMA, DMA32
 from kmem_spec.judge import Judge
 from kmem_spec.judging.docket import DEATHS_KEPT
-from kmem_spec.units import PAGE_SIZE, SIZE_MAX
+from kmem_spec.units import PAGE_SIZE
 
 FAMILIES = (
     test_judge_kmalloc,
@@ -69,76 +68,6 @@ def test_every_judged_clause_is_shown_both_ways() -> None:
 
 
 NO_OPS = {"SLAB-FREE-NULL", "PAGE-FREE-NULL", "VM-FREE-NULL", "CACHE-DESTROY-NULL", "POOL-NULL"}  # see LOSSES
-
-
-# Calls that do not return.
-
-
-@dataclass(frozen=True)
-class Loss:
-    """A call that does not return after some events, and the clause that it breaks."""
-
-    says: str
-    events: tuple[Event, ...]
-    call: Call
-    clause: str
-    who: str = "allocator"
-
-    def __str__(self) -> str:
-        return self.says
-
-
-LOSSES = [
-    Loss("kmalloc", (), Call("kmalloc", (64, K)), "MEM-RETURNS"),
-    Loss("a request that must fail", (), Call("kmalloc", (SIZE_MAX, K)), "MEM-RETURNS"),
-    Loss("kfree of a live object", (km(64, AT),), Call("kfree", (AT,)), "MEM-RETURNS"),
-    Loss("krealloc of a live object", (km(64, AT),), Call("krealloc", (AT, 128, K)), "MEM-RETURNS"),
-    Loss("krealloc of NULL", (), Call("krealloc", (0, 128, K)), "MEM-RETURNS"),
-    Loss("ksize", (km(64, AT),), Call("ksize", (AT,)), "MEM-RETURNS"),
-    Loss("ksize of NULL", (), Call("ksize", (0,)), "MEM-RETURNS"),
-    Loss("free_pages", (gfpages(2, AT),), Call("free_pages", (AT, 2)), "MEM-RETURNS"),
-    Loss("a look at a live object", (km(64, AT),), Call("check", (AT,)), "MEM-RETURNS"),
-    Loss("kfree of NULL", (), Call("kfree", (0,)), "SLAB-FREE-NULL"),
-    Loss("kfree of ZERO_SIZE_PTR", (), Call("kfree", (ZSP,)), "SLAB-FREE-NULL"),
-    Loss("free_pages of 0", (), Call("free_pages", (0, 7)), "PAGE-FREE-NULL"),
-    Loss("an illegal mask", (), Call("kmalloc", (64, K | DMA | DMA32)), "CALLER-GFP", "caller"),
-    Loss(
-        "free of a stale object",
-        (km(8, AT), kfree(AT)),
-        Call("kfree", (AT,)),
-        "CALLER-DOUBLE-FREE",
-        "caller",
-    ),
-    Loss("free of a foreign address", (), Call("kfree", (AT,)), "CALLER-FREE", "caller"),
-    Loss("free of another family", (gfpages(0, AT),), Call("kfree", (AT,)), "CALLER-FAMILY", "caller"),
-    Loss("free with another order", (gfpages(0, AT),), Call("free_pages", (AT, 1)), "CALLER-ORDER", "caller"),
-]
-
-
-@pytest.mark.parametrize("loss", LOSSES, ids=str)
-def test_a_legal_call_that_does_not_return_is_a_violation(loss: Loss) -> None:
-    judge = Judge(CONTRACT)
-    assert admit_all(judge, loss.events) == [None] * len(loss.events)
-    finding = judge.lose(Lost(loss.call, "crashed with SIGSEGV"))
-    assert finding is not None
-    assert (finding.clause, finding.who, finding.event) == (loss.clause, loss.who, len(loss.events))
-    if loss.who == "allocator":
-        assert finding.message.endswith(") crashed with SIGSEGV")
-    assert judge.events == len(loss.events) + 1
-
-
-@pytest.mark.parametrize("loss", LOSSES, ids=str)
-def test_a_call_that_does_not_return_can_be_waived(loss: Loss) -> None:
-    judge = Judge(CONTRACT, waived=frozenset({loss.clause}))
-    admit_all(judge, loss.events)
-    finding = judge.lose(Lost(loss.call, "crashed with SIGSEGV"))
-    assert finding is None or finding.clause != loss.clause
-
-
-def test_a_crash_on_a_wrong_pointer_is_never_the_targets() -> None:
-    judge = Judge(CONTRACT, waived=frozenset({"CALLER-DOUBLE-FREE"}))
-    admit_all(judge, (km(64, AT), kfree(AT)))
-    assert judge.lose(Lost(Call("kfree", (AT,)), "crashed with SIGSEGV")) is None
 
 
 # Leaks.

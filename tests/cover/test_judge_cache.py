@@ -27,6 +27,7 @@ from tests.cover.judging import (
     create,
     create26,
     destroy,
+    during,
     ev,
     findings,
     free_bulk,
@@ -188,7 +189,7 @@ ROWS: Rows = {
         good("slots that are never handed out", create(C, ctor=1, notes=made(C, *SLAB)), ca(C, 2 * AT)),
         good("a constructor that nobody hears", create(C, ctor=1), ca(C, AT), cf(C, AT), ca(C, AT)),
         good("the other cache is gone", create(D, 512, ctor=1), *BUILT, cf(C, AT), destroy(C), ca(D, AT)),
-        good("of a cache that nobody knows", km(8, AT, notes=made(D, AT))),
+        good("of a cache that nobody knows", during(km(8, AT), *made(D, AT))),
         bad("CACHE-CTOR-OWN", "an object lives there", *BUILT, ca(C, SLAB[1], *made(C, AT))),
         bad(
             "CACHE-CTOR-OWN", "another's object", *BUILT, km(64, 2 * AT), ca(C, SLAB[1], *made(C, 2 * AT + 8))
@@ -267,7 +268,7 @@ ROWS: Rows = {
         bad(
             "CACHE-DTOR",
             "of a cache made after notes were lost",
-            km(8, 9 * AT, notes=(LOST,)),
+            during(km(8, 9 * AT), LOST),
             *BUILT26,
             shrink(C, *gone(C, 2 * AT)),
         ),
