@@ -6,7 +6,17 @@ import pytest
 
 from kmem_oracle.labels import LETTERS
 from kmem_oracle.render import lines_of
-from kmem_oracle.rounds import FEWEST_ROUNDS, LONGEST_PATTERN, Round, ids_of, made_by, parts_of, taken_by
+from kmem_oracle.rounds import (
+    FEWEST_ROUNDS,
+    LONGEST_PATTERN,
+    Round,
+    ids_of,
+    in_order,
+    made_by,
+    parts_of,
+    renumbered,
+    taken_by,
+)
 from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op, parse
 from kmem_spec.gfp import GFP_ATOMIC, GFP_KERNEL, NAMES, ZERO
 from kmem_spec.units import SIZE_MAX
@@ -298,3 +308,30 @@ def test_parts_of_a_stretch_stay_within_it() -> None:
     ops = [km(1), kf(1)] * 10
     parts = parts_of(ops, 4, 15)
     assert (parts[0].start, parts[-1].end) == (4, 15)
+
+
+def test_an_array_goes_on_where_a_later_repeat_makes_more_of_it() -> None:
+    ops = [*(km(k) for k in range(1, 5)), kf(4), kf(ID_NULL)]
+    ops += [op for k in range(4, 8) for op in (km(k), Op("check", 0, (k,)), Op("ksize", 0, (ID_NULL,)))]
+    lines = lines_of(ops)
+    assert lines[:3] == ["repeat 4 {", "  a[i] = kmalloc(64, GFP_KERNEL) }", "kfree(a[3])"]
+    assert lines[4:6] == ["repeat 4 {", "  a[3 + i] = kmalloc(64, GFP_KERNEL)"]
+
+
+def test_ids_without_gaps_mean_the_same() -> None:
+    ops = [km(7), bulk(20), km(12), kf(7), Op("check", 0, (22,)), kf(ID_ZERO_SIZE), unbulk(20)]
+    assert renumbered(ops) == [
+        km(1),
+        Op("kmem_cache_alloc_bulk", 2, (6, K, 4, 0)),
+        km(7),
+        kf(1),
+        Op("check", 0, (4,)),
+        kf(ID_ZERO_SIZE),
+        Op("kmem_cache_free_bulk", 0, (6, 4, 2)),
+    ]
+
+
+def test_frees_in_a_row_can_be_put_in_order() -> None:
+    ops = [km(1), km(2), km(3), kf(2), kf(3), kf(1), km(4), kf(4)]
+    assert in_order(ops, backwards=False)[3:] == [kf(1), kf(2), kf(3), km(4), kf(4)]
+    assert in_order(ops, backwards=True)[3:] == [kf(3), kf(2), kf(1), km(4), kf(4)]

@@ -484,3 +484,15 @@ def test_a_leak_of_any_family_is_left_with_a_repeat(maker: Op, freer: str, befor
     lines = reduced(sees, ops)
     assert len(lines) <= 5 + len(before), lines
     assert any(line.lstrip().startswith(freer + "(") for line in lines)
+
+
+def test_a_long_round_is_left_with_the_calls_that_count() -> None:
+    def sees(toy: Toy, op: Op) -> str:
+        return CLAUSE if toy.made >= 200 and op.api == "vmalloc" else ""
+
+    rounds = [
+        op
+        for k in range(1, 700)
+        for op in (Op("vmalloc", 2 * k, (k % 7 + 1,)), kf(0), Op("check", 0, (2 * k,)), Op("kvfree", 0, (0,)))
+    ]
+    assert len(reduced(sees, rounds)) <= 3
