@@ -24,7 +24,7 @@ class Cycles(Draws):
         """Objects made, resized and freed, alone, until a leak of a page each time has used up the target."""
         gfp = self.bases[0]
         size = (8193, 3 * PAGE_SIZE, 40_000)[turn % 3]
-        count = 17_000 if turn % 2 == 0 else 2_000
+        count = 16_800 if turn % 2 == 0 else 2_000
         return repeated(count, Op("kmalloc", 1, (size, gfp)), FREED)
 
     def resize_leaks(self, turn: int) -> Iterator[Op]:

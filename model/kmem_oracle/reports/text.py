@@ -7,9 +7,12 @@ from typing import Final
 
 from kmem_oracle.campaign import Result
 from kmem_oracle.render import lines_of
+from kmem_spec.apis import APIS
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.gfp import NAMES
 
+# By the first word of a clause without a predicate, the family whose calls it speaks of.
+FAMILY_OF: Final = {"SLAB": "kmalloc", "PAGE": "page", "CACHE": "cache", "VM": "vmalloc", "POOL": "pool"}
 OVER_MALLOC: Final = (
     "kmalloc(n) is posix_memalign(n if a power of two, else 8; n), pages likewise; "
     "kcalloc is calloc, krealloc realloc, ksize malloc_usable_size"
@@ -33,9 +36,20 @@ def save(folder: str, result: Result) -> str:
     return str(file)
 
 
+def concerns(clause: str, apis: frozenset[str]) -> bool:
+    """Say whether a target with these calls could break a clause: one of the allocator's, on calls it has."""
+    rule = CLAUSES[clause]
+    if rule.who == "caller":
+        return False
+    if rule.kind == "outcome":
+        return any(rule.of(APIS[name]) for name in apis if name in APIS) or clause == "MEM-KEEP"
+    families = {APIS[name].family for name in apis if name in APIS}
+    return FAMILY_OF.get(clause.partition("-")[0], "kmalloc") in families or clause.startswith(("MEM", "GFP"))
+
+
 def verdict_lines(result: Result, files: list[str]) -> list[str]:
     """Return the verdict on a target, for people; `files` are those that were saved."""
-    counts = {name: count for name, count in result.counts.items() if CLAUSES[name].who == "allocator"}
+    counts = {name: count for name, count in result.counts.items() if concerns(name, result.apis)}
     judged = sum(1 for count in counts.values() if count)
     rate = result.calls / result.seconds if result.seconds else 0.0
     head = (
