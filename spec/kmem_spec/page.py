@@ -76,8 +76,8 @@ def block_is_in_a_permitted_zone(asked: Asked, got: Answer) -> bool:
     of=calls("exact", roles=MAKING),
     on="object",
     applies=is_served,
-    witness=(BLOCK._replace(api="alloc_pages_exact"), Answer(PLACE)),
-    broken=(BLOCK._replace(api="alloc_pages_exact"), Answer(PLACE + 8)),
+    witness=(BLOCK._replace(api="alloc_pages_exact", family="exact"), Answer(PLACE)),
+    broken=(BLOCK._replace(api="alloc_pages_exact", family="exact"), Answer(PLACE + 8)),
 )
 def exact_pages_start_on_a_page(asked: Asked, got: Answer) -> bool:
     """Divide the address by the size of a page."""

@@ -14,6 +14,7 @@ import kmem_spec.cache
 import kmem_spec.judge
 import kmem_spec.zone
 from kmem_spec.apis import APIS
+from kmem_spec.calls import Answer, Asked
 from kmem_spec.clauses import CLAUSES, CONTRACT, Clause, clause, register
 from kmem_spec.profile import load, shipped
 
@@ -21,20 +22,45 @@ REPOSITORY = Path(__file__).parents[2]
 SOURCES = sorted([*(REPOSITORY / "spec").rglob("*.py"), *(REPOSITORY / "model").rglob("*.py")])
 MODULES = (kmem_model.kernel, kmem_oracle.cli, kmem_spec.cache, kmem_spec.judge, kmem_spec.zone)
 JUDGED = [each for each in CLAUSES.values() if each.kind != "history"]
-PREFIXES = {"MEM", "GFP", "SLAB", "PAGE", "CALLER"}
+PREFIXES = {"MEM", "GFP", "SLAB", "CACHE", "PAGE", "VM", "KV", "POOL", "CALLER"}
+OUTCOMES = [each for each in CLAUSES.values() if each.kind == "outcome"]
 
-# Clauses without a predicate: the judge finds them in the history itself. Each with the test that shows it.
+# Clauses without a predicate: the judge finds them in the history itself. Each with the test that shows it,
+# or with the module in whose ROWS it stands.
 HISTORY = {
-    "MEM-RETURNS": "test_judge.py::test_a_legal_call_that_does_not_return_is_a_violation",
-    "MEM-LIVENESS": "test_judge.py::test_what_ran_from_empty_must_run_again",
-    "SLAB-FREE-NULL": "test_judge.py::test_a_legal_call_that_does_not_return_is_a_violation",
-    "PAGE-FREE-NULL": "test_judge.py::test_a_legal_call_that_does_not_return_is_a_violation",
-    "CALLER-FREE": "test_judge.py::test_each_rule_both_ways",
-    "CALLER-DOUBLE-FREE": "test_judge.py::test_each_rule_both_ways",
-    "CALLER-FAMILY": "test_judge.py::test_each_rule_both_ways",
-    "CALLER-ORDER": "test_judge.py::test_each_rule_both_ways",
-    "CALLER-GFP": "test_judge.py::test_each_rule_both_ways",
+    "MEM-RETURNS": "test_judge_losses.py::test_a_legal_call_that_does_not_return_is_a_violation",
+    "MEM-LIVENESS": "test_judge_liveness.py::test_a_leak_in_any_family_is_found",
+    "SLAB-FREE-NULL": "test_judge_losses.py::test_a_legal_call_that_does_not_return_is_a_violation",
+    "PAGE-FREE-NULL": "test_judge_losses.py::test_a_legal_call_that_does_not_return_is_a_violation",
+    "VM-FREE-NULL": "test_judge_losses.py::test_a_legal_call_that_does_not_return_is_a_violation",
+    "CACHE-DESTROY-NULL": "test_judge_losses.py::test_a_legal_call_that_does_not_return_is_a_violation",
+    "POOL-NULL": "test_judge_losses.py::test_a_legal_call_that_does_not_return_is_a_violation",
     "CALLER-LEAK": "test_judge.py::test_what_is_live_at_the_end_is_a_leak",
+} | {
+    name: f"test_judge_{module}.py::{name}"
+    for module, names in {
+        "cache": ("CACHE-CTOR-ONCE", "CACHE-CTOR-OWN", "CACHE-DTOR"),
+        "vmalloc": ("VM-GUARD", "VM-FRAME-OWN", "VM-ADDR"),
+        "pool": ("POOL-RESERVE", "POOL-WAITS"),
+        "gfp": ("GFP-ATOMIC-REACH", "GFP-USER", "GFP-NOFAIL"),
+        "caller": (
+            "CALLER-FREE",
+            "CALLER-DOUBLE-FREE",
+            "CALLER-FAMILY",
+            "CALLER-ORDER",
+            "CALLER-SIZE",
+            "CALLER-GFP",
+            "CALLER-CONTEXT",
+            "CALLER-BOUNDS",
+            "CALLER-CREATE",
+            "CALLER-HANDLE",
+            "CALLER-CACHE",
+            "CALLER-DESTROY",
+            "CALLER-POOL",
+            "CALLER-CTOR-ZERO",
+        ),
+    }.items()
+    for name in names
 }
 
 
@@ -57,11 +83,38 @@ def test_the_broken_example_satisfies_the_premise_alone(each: Clause) -> None:
     assert not each.holds(*each.broken)
 
 
+def asked_in(arguments: tuple[object, ...]) -> Asked:
+    """Return what a witness of an outcome's clause asked for."""
+    asked, got = arguments
+    assert isinstance(asked, Asked)
+    assert isinstance(got, Answer)
+    return asked
+
+
+@pytest.mark.parametrize("each", OUTCOMES, ids=lambda each: each.id)
+def test_the_examples_of_an_outcome_are_of_a_call_that_the_clause_speaks_of(each: Clause) -> None:
+    for arguments in (each.witness, each.broken):
+        asked = asked_in(arguments)
+        assert each.of(APIS[asked.api])
+        assert asked.family in (APIS[asked.api].family, "kmalloc"), "SAMPLE stands in where no family matters"
+        null = isinstance(arguments[1], Answer) and arguments[1].result == 0
+        assert {"any": True, "null": null, "object": not null}[each.on]
+
+
+@pytest.mark.parametrize("each", OUTCOMES, ids=lambda each: each.id)
+def test_a_clause_of_an_outcome_speaks_of_some_call(each: Clause) -> None:
+    spoken_of = [api.name for api in APIS.values() if each.of(api)]
+    assert spoken_of
+    assert not {"item", "fail_nth", "mempool_fail", "preempt_disable", "preempt_enable"} & set(spoken_of)
+
+
 def test_the_clauses_without_a_predicate_are_these_and_each_has_its_test() -> None:
     assert {each.id for each in CLAUSES.values() if each.kind == "history"} == set(HISTORY)
-    for reference in HISTORY.values():
+    for clause_id, reference in HISTORY.items():
         file, _, name = reference.partition("::")
-        assert f"def {name}(" in (Path(__file__).parent / file).read_text(encoding="utf-8")
+        shown = f'bad("{name}", ' if name == clause_id else f"def {name}("
+        text = re.sub(r"\(\s+", "(", (Path(__file__).parent / file).read_text(encoding="utf-8"))
+        assert re.sub(r",\s+", ", ", shown) in re.sub(r",\s+", ", ", text), clause_id
 
 
 @pytest.mark.parametrize("each", CLAUSES.values(), ids=CLAUSES)
@@ -69,7 +122,7 @@ def test_a_clause_has_a_mnemonic_a_sentence_and_a_source(each: Clause) -> None:
     assert CLAUSES[each.id] is each
     assert re.fullmatch(r"[A-Z]+(-[A-Z]+)+", each.id), "a mnemonic has words, no numbers"
     assert each.id.partition("-")[0] in PREFIXES
-    assert each.sentence[0].isupper() or each.sentence.partition(" ")[0].partition("(")[0] in APIS
+    assert each.sentence[0].isupper() or re.split(r"\W", each.sentence)[0] in APIS
     assert each.sentence.endswith(".")
     assert each.source
 

@@ -80,7 +80,11 @@ CHOICES: dict[Parameter, tuple[int, ...]] = {
     "free_fn": FLAGS,
     "vector": (0,),
     "array": (0,),
-} | dict.fromkeys(("pointer", "source", "cache", "pool"), ADDRESSES)
+    "pointer": ADDRESSES,
+    "source": ADDRESSES,
+    "cache": ADDRESSES,
+    "pool": ADDRESSES,
+}
 EVERY_API = st.sampled_from(sorted(APIS))
 SEEN = (-1, -1, -1, 0, 1, 39, 64, 5000)
 NOTES = st.lists(

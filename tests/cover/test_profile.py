@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from kmem_spec.calls import Call
 from kmem_spec.clauses import CLAUSES, CONTRACT
+from kmem_spec.expect import expect
 from kmem_spec.judge import CHAPTERS
+from kmem_spec.kmem_cache import HWCACHE_ALIGN, alignment
 from kmem_spec.profile import PROMISES, Profile, ProfileError, load, parse, shipped
 
 
@@ -17,7 +20,7 @@ def text_of(name: str) -> str:
 
 
 def test_these_profiles_are_shipped() -> None:
-    assert shipped() == ["contract", "linux-6.1", "linux-6.12"]
+    assert shipped() == ["contract", "linux-2.6", "linux-6.1", "linux-6.12"]
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -39,11 +42,36 @@ def test_a_profile_puts_in_force_the_clauses_whose_promises_it_makes() -> None:
     assert CHAPTERS
     contract = {each.id for each in load("contract").clauses()}
     assert contract == {each.id for each in CLAUSES.values() if CONTRACT in each.promises}
-    assert {each.id for each in load("linux-6.1").clauses()} - contract == {"SLAB-CLASS"}
-    assert {each.id for each in load("linux-6.12").clauses()} - contract == {
-        "SLAB-CLASS",
-        "SLAB-ALIGN-DIVISOR",
+    more = {name: {each.id for each in load(name).clauses()} - contract for name in shipped()}
+    assert more == {
+        "contract": set(),
+        "linux-2.6": set(),
+        "linux-6.1": {"SLAB-CLASS", "CACHE-MAX"},
+        "linux-6.12": {"SLAB-CLASS", "SLAB-ALIGN-DIVISOR", "CACHE-MAX"},
     }
+
+
+def test_linux_2_6_has_smaller_objects_and_the_same_masks() -> None:
+    profile = load("linux-2.6")
+    assert profile == Profile(
+        name="linux-2.6",
+        promises=frozenset({"contract", "linux-2.6"}),
+        kmalloc_max=128 << 10,
+        merge_order=3,
+    )
+    assert [clause for clause in profile.clauses() if clause.kind == "outcome"] == [
+        clause for clause in load("contract").clauses() if clause.kind == "outcome"
+    ]
+
+
+def test_the_space_of_vmalloc_and_the_line_of_the_cache_decide_what_is_owed() -> None:
+    profile = parse("vmalloc_max = 8192\ncache_line = 128", "mine")
+    assert expect(Call("vmalloc", (8193,)), profile).limit == 8192
+    assert expect(Call("kvmalloc", (8193, 0)), profile).limit > 8192
+    for line, due in ((64, 64), (128, 128), (32, 64)):
+        assert alignment(65, 64, HWCACHE_ALIGN, line, 8) == due
+    assert alignment(65, 0, HWCACHE_ALIGN, profile.cache_line, profile.minimum_align) == 128
+    assert alignment(65, 0, 0, profile.cache_line, profile.minimum_align) == 8
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -60,7 +88,8 @@ def test_a_file_may_change_every_line(tmp_path: Path) -> None:
     file.write_text(
         'name = "ours"\npromises = ["contract", "size-classes"]\ngfp = "6.12"\nminimum_align = 16\n'
         "kmalloc_max = 131072\nmax_order = 5\nsmallest_class = 16\nmerge_order = 2\n"
-        "dma_end = 0x1000000\ndma32_end = 0x100000000\n",
+        "dma_end = 0x1000000\ndma32_end = 0x100000000\n"
+        "vmalloc_max = 1048576\ncache_line = 32\n",
         encoding="utf-8",
     )
     assert load(str(file)) == Profile(
@@ -74,6 +103,8 @@ def test_a_file_may_change_every_line(tmp_path: Path) -> None:
         merge_order=2,
         dma_end=1 << 24,
         dma32_end=1 << 32,
+        vmalloc_max=1 << 20,
+        cache_line=32,
     )
 
 
@@ -81,7 +112,13 @@ BAD = {
     "not = = toml": "not TOML",
     "promises = [": "not TOML",
     'gfp = "6.1"\ngfp = "6.12"': "not TOML",
-    "alignment = 8": "unknown line 'alignment'; known are dma32_end, ",
+    "alignment = 8": "unknown line 'alignment'; known are cache_line, dma32_end, ",
+    "cache_line = 0": "cache_line is no power of two",
+    "cache_line = 48": "cache_line is no power of two",
+    'cache_line = "64"': "cache_line is a number, 0 or more",
+    "vmalloc_max = 0": "vmalloc_max is not from 1 to 2^64 - 1",
+    f"vmalloc_max = {1 << 64}": "vmalloc_max is not from 1 to 2^64 - 1",
+    "vmalloc_max = -1": "vmalloc_max is a number, 0 or more",
     'promises = "contract"': "promises is a list of strings",
     "promises = [1]": "promises is a list of strings",
     'promises = ["contract", "linux-6.2"]': "unknown promise linux-6.2; known are contract, ",
@@ -129,5 +166,5 @@ def test_an_unknown_name_is_answered_with_those_that_are_known(name: str) -> Non
     with pytest.raises(ProfileError) as caught:
         load(name)
     assert str(caught.value) == (
-        f"unknown profile {name!r}: give one of contract, linux-6.1, linux-6.12, or a .toml file"
+        f"unknown profile {name!r}: give one of contract, linux-2.6, linux-6.1, linux-6.12, or a .toml file"
     )
