@@ -130,14 +130,14 @@ class CachePhases(Draws):
         """Use one cache in all ways that its calls allow."""
         count = max(8, min(330, SLABS // size)) * (1 if turn == 0 else 2)
         shrink = [Op("kmem_cache_shrink", 0, (cache,))] if "kmem_cache_shrink" in self.apis else []
-        for _ in range(2):
-            items = yield from self.fill(cache, count, constructed)
+        for alike in (True, constructed):
+            items = yield from self.fill(cache, count, alike)
             survivors = self.random.sample(items, 3)
             yield from self.free_all(cache, [item for item in items if item not in survivors])
             yield from shrink
             for item in survivors:
                 yield Op("check", 0, (item,))
-            more = yield from self.fill(cache, count // 2, constructed)
+            more = yield from self.fill(cache, count // 2, alike)
             yield from self.free_all(cache, survivors + more)
         yield from shrink
         if self.has("kmem_cache_alloc_bulk", "kmem_cache_free_bulk"):
@@ -149,13 +149,13 @@ class CachePhases(Draws):
         if "kmem_cache_size" in self.apis:
             yield Op("kmem_cache_size", 0, (cache,))
 
-    def fill(self, cache: int, count: int, constructed: bool) -> Generator[Op, None, list[int]]:
-        """Make objects, some asked for zeroed unless there is a constructor; return their ids."""
+    def fill(self, cache: int, count: int, alike: bool) -> Generator[Op, None, list[int]]:
+        """Make objects, alike or some of them zeroed; return their ids."""
         items = [self.new() for _ in range(count)]
         same = self.gfp() & ~ZERO  # objects made alike make a short reproducer
         for item in items:
-            zeroed = not constructed and self.random.random() < 0.3
-            mask = self.gfp() & ~ZERO if self.random.random() < 0.05 and not constructed else same
+            zeroed = not alike and self.random.random() < 0.3
+            mask = self.gfp() & ~ZERO if self.random.random() < 0.05 and not alike else same
             if zeroed and "kmem_cache_zalloc" in self.apis and self.random.random() < 0.6:
                 yield Op("kmem_cache_zalloc", item, (cache, mask))
             else:
