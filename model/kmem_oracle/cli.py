@@ -24,7 +24,10 @@ from kmem_spec.profile import ProfileError
 PASS: Final = 0
 VIOLATION: Final = 1
 COULD_NOT_RUN: Final = 2
-KINDS: Final = "model, a path to a shared library, malloc: (this machine's own) or malloc:PATH"
+KINDS: Final = (
+    "model (or model:MIB, with so much memory), a path to a shared library, malloc: (this machine's own) "
+    "or malloc:PATH"
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,8 +43,8 @@ def target_of(text_given: str) -> Target:
 
     Errors   CouldNotRun
     """
-    if text_given == "model":
-        return Target("model", "", text_given)
+    if text_given == "model" or text_given.startswith("model:"):
+        return Target("model", text_given.removeprefix("model").removeprefix(":"), text_given)
     if text_given.startswith("malloc:"):
         return Target("malloc", text_given.removeprefix("malloc:"), text_given)
     if ":" in text_given and "/" not in text_given.partition(":")[0]:
@@ -91,9 +94,11 @@ def check(arguments: argparse.Namespace) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Play one script on a target and judge it."""
     targets = arguments.targets or ["model"]
-    arguments.target = targets[0]
+    arguments.target = " and ".join(targets)
     if len(targets) > 2:
         return _could_not(arguments, "--on may be given twice at most: two targets are compared")
+    if len(targets) == 2 and arguments.save is not None:
+        return _could_not(arguments, "--save takes one target: of two, nothing is saved")
     try:
         script = Path(arguments.script).read_text(encoding="utf-8")
         if len(targets) == 2:

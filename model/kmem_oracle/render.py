@@ -25,6 +25,12 @@ def lines_of(ops: Sequence[Op], names: Mapping[str, int] = gfp.NAMES_6_1) -> lis
     return _lines(ops, 0, len(ops), Labels(ops), names)
 
 
+def line_of_each(ops: Sequence[Op], names: Mapping[str, int] = gfp.NAMES_6_1) -> list[str]:
+    """Return one line for each call, what repeats unrolled."""
+    labels = Labels(ops)
+    return [_line(op, [labels.of(item) for item in ids_of(op)], names) for op in ops]
+
+
 def _lines(ops: Sequence[Op], begin: int, end: int, labels: Labels, names: Mapping[str, int]) -> list[str]:
     """Return the lines for a stretch of a script."""
     lines: list[str] = []

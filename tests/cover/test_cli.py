@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,99 @@ def test_the_list_of_clauses_names_each(shell: Shell) -> None:
     assert [line.split()[0] for line in done.out.splitlines()] == list(CLAUSES)
 
 
+# Two targets side by side.
+
+COMPARED_KEYS = {"verdict", "calls", "lacking", "unreached", "partings", "sides"}
+
+
+def test_two_targets_that_do_not_part_pass(shell: Shell, tmp_path: Path) -> None:
+    script, file = tmp_path / "right.kmem", tmp_path / "report.json"
+    script.write_text("a = kmalloc(100, GFP_KERNEL)\nkfree(a)\n", encoding="utf-8")
+    done = shell("run", script, "--on", "model", "--on", "model:64", "--json", file)
+    assert (done.status, done.err) == (PASS, "")
+    assert done.out.splitlines() == [
+        "2 calls on model and on model:64: 0 with other outcomes",
+        "model: PASS under linux-6.1",
+        "model:64: PASS under linux-6.1",
+    ]
+    content = report(file)
+    assert set(content) == COMPARED_KEYS
+    assert (content["verdict"], content["calls"], content["partings"]) == ("pass", 2, [])
+
+
+def test_targets_may_part_and_pass(shell: Shell, tmp_path: Path) -> None:
+    script = tmp_path / "sizes.kmem"
+    script.write_text("a = kmalloc(5000, GFP_KERNEL)\nv = vmalloc(64)\nkfree(a)\n", encoding="utf-8")
+    done = shell("run", script, "--on", "model", "--on", "malloc:")
+    assert (done.status, done.err) == (PASS, "")
+    lines = done.out.splitlines()
+    assert lines[0] == "2 calls on model and on malloc:: 1 with other outcomes"
+    assert lines[1] == "not compared, since one of them lacks it: vmalloc"
+    assert lines[2] == "call 1: a = kmalloc(5000, GFP_KERNEL)"
+    assert [line.split(", ")[0] for line in lines[3:5]] == ["  model    an object", "  malloc:  an object"]
+    assert lines[5:] == ["model: PASS under linux-6.1", "malloc:: PASS under contract"]
+
+
+@pytest.mark.needs("cc")
+def test_a_side_that_is_rejected_is_a_violation(shell: Shell, targets: Path, tmp_path: Path) -> None:
+    faulty = build.library("KMALLOC_ZERO_NULL", directory=targets)
+    script, file = tmp_path / "zero.kmem", tmp_path / "report.json"
+    script.write_text("a = kmalloc(0, GFP_KERNEL)\n", encoding="utf-8")
+    both = ("run", script, "--on", "model", "--on", faulty)
+    done = shell(*both, "--json", file)
+    assert (done.status, done.err) == (VIOLATION, "")
+    assert f"{faulty}: VIOLATION of SLAB-ZERO-SIZE by the allocator under contract: " in done.out
+    sides = report(file)["sides"]
+    assert isinstance(sides, list)
+    assert sides[0]["violation"] is None
+    assert sides[1]["violation"]["clause"] == "SLAB-ZERO-SIZE"
+    assert shell(*both, "--waive", "SLAB-ZERO-SIZE").status == PASS
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--on", "model", "--on", "model", "--on", "model"], "--on may be given twice at most: "),
+        (["--on", "model", "--on", "missing.so"], "missing.so: no such file; "),
+        (["--on", "model", "--on", "model:1"], "model:1: memory is a number of MiB, 8 to "),
+        (["--on", "model", "--on", "model", "--save", "here"], "--save takes one target: "),
+        (["--on", "model", "--on", "model", "--waive", "MEM-NONE"], "unknown clause to waive: MEM-NONE; "),
+        (["--on", "model", "--on", "model", "--profile", "none"], "unknown profile 'none': "),
+    ],
+)
+def test_two_targets_that_cannot_be_compared(
+    shell: Shell, script: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    file = tmp_path / "report.json"
+    line = shell("run", script, *options, "--json", file).only_line()
+    assert line.startswith(message)
+    assert report(file)["message"] == line
+    named = [value for option, value in pairwise(options) if option == "--on"]
+    assert report(file)["target"] == " and ".join(named)
+
+
+# The model with less memory.
+
+
+def test_a_model_may_have_less_memory(shell: Shell, tmp_path: Path) -> None:
+    script = tmp_path / "large.kmem"
+    script.write_text("v = vmalloc(32 << 20)\nvfree(v)\n", encoding="utf-8")
+    done = shell("run", script, "--on", "model:16", "--on", "model:64")
+    assert done.status == PASS
+    assert done.out.splitlines()[1:4] == [
+        "call 1: a = vmalloc(2**25)",
+        "  model:16  NULL",
+        "  model:64  an object",
+    ]
+    assert shell("check", "model:16", "--calls", "3000").status == PASS
+
+
+@pytest.mark.parametrize("given", ["7", "x", "-1", "\u00b2", "99999999", "64:64"])
+def test_a_model_with_an_odd_memory_is_declined(shell: Shell, given: str) -> None:
+    line = shell("check", f"model:{given}").only_line()
+    assert line == f"model:{given}: memory is a number of MiB, 8 to 1048576"
+
+
 # What cannot be run.
 
 
@@ -201,12 +295,14 @@ def test_what_is_no_target_is_declined(shell: Shell, tmp_path: Path) -> None:
     text.write_text("no library")
     missing = tmp_path / "missing.so"
     for target, message in {
-        str(missing): f"{missing}: no such file; a target is model, a path",
-        str(tmp_path): f"{tmp_path}: not a file; a target is model, a path",
+        str(
+            missing
+        ): f"{missing}: no such file; a target is model (or model:MIB, with so much memory), a path",
+        str(tmp_path): f"{tmp_path}: not a file; a target is model (or",
         str(text): f"{text}: not a shared library that can be loaded: ",
         "": ": no such file; ",
-        "rust:thing": "unknown target 'rust:thing': a target is model, a path",
-        "modle": "modle: no such file; a target is model, ",
+        "rust:thing": "unknown target 'rust:thing': a target is model (or",
+        "modle": "modle: no such file; a target is model (or",
         f"malloc:{text}": f"malloc:{text}: cannot be loaded: ",
         "a" * 5000: "a" * 5000 + ": no such file",
     }.items():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
-from kmem_oracle.compare import Comparison, Side
-from kmem_oracle.render import lines_of
-from kmem_oracle.script import Op
+from kmem_oracle.compare import Comparison, Parting, Side
+from kmem_oracle.render import line_of_each
 from kmem_spec.clauses import CLAUSES
 
 MOST_SHOWN: Final = 20  # calls whose outcomes differ
@@ -21,19 +21,25 @@ def lines(comparison: Comparison) -> list[str]:
     ]
     if comparison.lacking:
         shown.append(f"not compared, since one of them lacks it: {', '.join(comparison.lacking)}")
-    for parting in comparison.partings[:MOST_SHOWN]:
-        shown.append(f"call {parting.number}: {_shown(parting.op)}")
-        width = max(len(one.target), len(two.target))
+    width = max(len(one.target), len(two.target))
+    for parting, call in _shown(comparison, MOST_SHOWN):
+        shown.append(f"call {parting.number}: {call}")
         for side, outcome in zip(comparison.sides, parting.outcomes, strict=True):
             shown.append(f"  {side.target:{width}}  {outcome}")
     if parted > MOST_SHOWN:
         shown.append(f"and {parted - MOST_SHOWN:,} more")
+    if comparison.unreached:
+        shown.append(f"not compared, since one of them was gone: the last {comparison.unreached:,} calls")
     return shown + [_verdict(side) for side in comparison.sides]
 
 
-def _shown(op: Op) -> str:
-    """Return a call as text."""
-    return f"object {op.args[0]} of it" if op.api == "item" else lines_of([op])[0]
+def _shown(comparison: Comparison, most: int) -> Iterator[tuple[Parting, str]]:
+    """Yield the first partings, each with its call as text."""
+    if comparison.partings:
+        calls = line_of_each(comparison.script)
+        for parting in comparison.partings[:most]:
+            line = calls[parting.number - 1]
+            yield parting, line if parting.item is None else f"object {parting.item} of {line}"
 
 
 def _verdict(side: Side) -> str:
@@ -52,9 +58,17 @@ def as_json(comparison: Comparison) -> dict[str, object]:
         "verdict": "violation" if rejected else "pass",
         "calls": comparison.calls,
         "lacking": list(comparison.lacking),
+        "unreached": comparison.unreached,
         "partings": [
-            {"call": parting.number, "script": _shown(parting.op), "outcomes": list(parting.outcomes)}
-            for parting in comparison.partings
+            {
+                "call": parting.number,
+                "script": call,
+                "outcomes": [
+                    {"is": outcome.words, "usable": None if outcome.usable < 0 else outcome.usable}
+                    for outcome in parting.outcomes
+                ],
+            }
+            for parting, call in _shown(comparison, len(comparison.partings))
         ],
         "sides": [
             {

@@ -9,25 +9,29 @@ from kmem_model.kernel import Kernel
 from kmem_model.memory import PAGE_OFFSET
 from kmem_model.view import View
 from kmem_oracle.targets.access import LARGEST, PATTERN, PHASES, first_difference
-from kmem_oracle.targets.opened import Function, Opened
+from kmem_oracle.targets.opened import Function, Opened, Unusable
 from kmem_spec.area import VMALLOC_END, VMALLOC_START
 from kmem_spec.table import Refused
 
-ZONE_BYTES: Final = 4 << 30
+MIB: Final = 1 << 20
+MEMORY: Final = 4096 << 20  # bytes of the machine, where nothing else is said
+LEAST: Final = 8  # MiB; twice the largest block
+MOST: Final = 1 << 20
 
 
 class ModelMemory:
     """The model's memory as a driver reaches it."""
 
-    def __init__(self, view: View) -> None:
-        """Look through `view`."""
+    def __init__(self, view: View, memory_bytes: int = MEMORY) -> None:
+        """Look through `view` into a machine of so many bytes."""
         self._view = view
+        self._end = PAGE_OFFSET + memory_bytes
 
     def reachable(self, start: int, length: int) -> bool:
         """Say whether the extent lies in the direct map or in the vmalloc space."""
         if start >= VMALLOC_START:
             return start + length <= VMALLOC_END
-        return start >= PAGE_OFFSET and start + length <= PAGE_OFFSET + ZONE_BYTES
+        return start >= PAGE_OFFSET and start + length <= self._end
 
     def fill(self, start: int, length: int, identifier: int) -> None:
         """Write the pattern of an object over an extent."""
@@ -63,12 +67,18 @@ class ModelMemory:
         self._view.write(start, data)
 
 
-def open_model() -> Opened:
-    """Return a fresh model."""
-    kernel = Kernel(ZONE_BYTES)
+def open_model(memory: str = "") -> Opened:
+    """Return a fresh model of a machine with so many MiB of memory; 4 GiB if that is empty.
+
+    Errors   Unusable
+    """
+    if memory and not (memory.isascii() and memory.isdigit() and LEAST <= int(memory) <= MOST):
+        raise Unusable(f"model:{memory}: memory is a number of MiB, {LEAST} to {MOST}")
+    size = int(memory) * MIB if memory else MEMORY
+    kernel = Kernel(size)
     sleeper = Sleeper(kernel)
     functions = {name: sleeper.lenient(call) for name, call in kernel.api.items()}
-    return Opened(functions, ModelMemory(kernel.view), "linux-6.1", watch=sleeper.watch)
+    return Opened(functions, ModelMemory(kernel.view, size), "linux-6.1", watch=sleeper.watch)
 
 
 class Sleeper:

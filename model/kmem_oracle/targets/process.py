@@ -49,7 +49,7 @@ class CouldNotRun(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to open: `kind` is model, malloc or library; `name` a path where it needs one."""
+    """What to open: `kind` is model, malloc or library; `name` its path, or the model's memory in MiB."""
 
     kind: str
     name: str

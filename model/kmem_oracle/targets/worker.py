@@ -88,7 +88,7 @@ def _open(kind: str, name: str) -> Opened:
     Errors   Unusable
     """
     if kind == "model":
-        return open_model()
+        return open_model(name)
     if kind == "malloc":
         return Opened(Malloc(name).functions(), Native())
     return open_library(name)
