@@ -95,7 +95,7 @@ class CachePhases(Draws):
             yield from self.destroy(cache)
 
     def cache_cycles(self, turn: int) -> Iterator[Op]:
-        """One cache used over and over, then caches created, filled and destroyed over and over."""
+        """One cache used over and over."""
         gfp = self.bases[0]
         size = (8192, 4096, 2048, 1024)[turn % 4]
         cache, create = self.create(size, 0, 0)
@@ -118,6 +118,10 @@ class CachePhases(Draws):
                 Op("kmem_cache_free_bulk", 0, (cache, 16, base)),
             )
         yield from self.destroy(cache)
+
+    def cache_births(self, turn: int) -> Iterator[Op]:
+        """Caches created, filled and destroyed over and over."""
+        gfp = self.bases[0]
         if "kmem_cache_destroy" in self.apis:
             size = (120_000, 3000, 20_000)[turn % 3]
             large, create = self.create(size, 0, 0, constructor=turn % 3 == 1)

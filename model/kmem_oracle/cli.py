@@ -181,7 +181,13 @@ def verify(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         return _fail(f"verify needs {error.name}: install it with `pip install 'kmem-oracle[proofs]'`")
     return prover.run(
-        arguments.patterns, json_path=arguments.json, jobs=arguments.jobs, mutants=not arguments.no_mutants
+        arguments.patterns,
+        json_path=arguments.json,
+        jobs=arguments.jobs,
+        mutants=not arguments.no_mutants,
+        seed=arguments.seed,
+        cross=arguments.cross,
+        fresh=arguments.fresh,
     )
 
 
@@ -211,6 +217,13 @@ def _positive(given: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
     return number
+
+
+def _seed(given: str) -> int:
+    """Return a seed as Z3 takes it."""
+    if not given.isdecimal() or int(given) >= 1 << 31:
+        raise argparse.ArgumentTypeError("must be a whole number, 0 or more, below 2^31")
+    return int(given)
 
 
 def _seconds(given: str) -> float:
@@ -253,6 +266,9 @@ def parser() -> Parser:
     two.add_argument("--json", metavar="FILE", help="write the verdicts as JSON")
     two.add_argument("--jobs", type=_positive, default=2, help="processes (default 2)")
     two.add_argument("--no-mutants", action="store_true", help="prove only; do not show that proofs can fail")
+    two.add_argument("--seed", type=_seed, default=0, help="of the solver; verdicts do not depend on it")
+    two.add_argument("--cross", action="store_true", help="ask cvc5, too, all that the proofs rest on")
+    two.add_argument("--fresh", action="store_true", help="use no verdict of an earlier run")
     two.set_defaults(run=verify)
     three = commands.add_parser("clauses", help="list the rules", description="List the rules.")
     three.set_defaults(run=clauses)

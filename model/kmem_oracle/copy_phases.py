@@ -71,18 +71,22 @@ class CopyPhases(Draws):
                 for item in range(first, first + count):
                     yield Op("kmalloc", item, (self.random.choice(SIZES), self.bases[0]))
                 yield Op("kfree_bulk", 0, (count, first))
-            first = self.new(16)
-            fill = [Op("kmalloc", item, (4096, self.bases[0])) for item in range(first, first + 16)]
-            yield from repeated(20 if turn == 0 else 900, *fill, Op("kfree_bulk", 0, (16, first)))
-            fill = [Op("kmalloc", item, (1 << 19, self.bases[0])) for item in range(first, first + 4)]
-            ends = [Op("kfree", 0, (item,)) for item in range(first, first + 4)]  # of what was not all made
-            yield from repeated(170, *fill, Op("kfree_bulk", 0, (4, first)), *ends)
         if "is_vmalloc_addr" in self.apis:
             for size in (1, 4096, 100_000):
                 item = self.new()
                 yield Op("kmalloc", item, (size, self.bases[0]))
                 yield Op("is_vmalloc_addr", 0, (item, size - 1))
                 yield Op("kfree", 0, (item,))
+
+    def several_leaks(self, turn: int) -> Iterator[Op]:
+        """Objects freed several at once, over and over."""
+        first = self.new(16)
+        if turn:
+            fill = [Op("kmalloc", item, (4096, self.bases[0])) for item in range(first, first + 16)]
+            return repeated(900, *fill, Op("kfree_bulk", 0, (16, first)))
+        fill = [Op("kmalloc", item, (1 << 19, self.bases[0])) for item in range(first, first + 4)]
+        ends = [Op("kfree", 0, (item,)) for item in range(first, first + 4)]  # of what was not all made
+        return repeated(170, *fill, Op("kfree_bulk", 0, (4, first)), *ends)
 
     def pools_of(self, turn: int) -> Iterator[Op]:
         """Pools whose allocator works, fails and works again: the reserve is always to be had."""

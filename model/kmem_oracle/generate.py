@@ -131,6 +131,7 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
             ("slabs", self.slabs, kmalloc),
             ("pressure", self.pressure, blocks),
             ("reach", self.reach, blocks),
+            ("equal reach", self.equal_reach, blocks),
         ]
 
     def aims_of_cycles(self) -> list[Aim]:
@@ -140,11 +141,20 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
         return [
             ("counters", self.counters, bool(self.makers)),
             ("page leaks", self.page_leaks, blocks),
-            ("whole blocks", self.whole_blocks, blocks),
+            ("order whole", self.order_whole, blocks),
+            (
+                "split whole",
+                self.split_whole,
+                blocks and self.has("alloc_pages", "split_page", "__free_pages"),
+            ),
+            ("exact whole", self.exact_whole, blocks and self.has("alloc_pages_exact", "free_pages_exact")),
+            ("bulk whole", self.bulk_whole, blocks and self.has("alloc_pages_bulk", "__free_pages")),
             ("area cycles", self.area_cycles, areas),
             ("leaks", self.leaks, plain),
             ("resize leaks", self.resize_leaks, plain and "krealloc" in self.apis),
             ("cache cycles", self.cache_cycles, self.has_caches()),
+            ("cache births", self.cache_births, self.has_caches()),
+            ("several leaks", self.several_leaks, plain and "kfree_bulk" in self.apis),
             ("slab leaks", self.slab_leaks, plain),
             ("failing cycles", self.failing_cycles, "fail_nth" in self.apis),
             ("exhausted pages", self.exhaust_pages, blocks),

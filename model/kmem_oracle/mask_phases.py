@@ -17,19 +17,25 @@ class MaskPhases(Draws):
     """Phases about what a mask permits."""
 
     def reach(self, turn: int) -> Iterator[Op]:
-        """Memory used up under one mask, then requests in pairs: the one that reaches deeper comes first."""
-        atomic = NAMES[self.profile.gfp]["GFP_ATOMIC"]
-        equals = (GFP_USER | NORETRY, GFP_KERNEL | NORETRY)
-        for deep, other in ((atomic, GFP_NOWAIT), equals if turn % 2 == 0 else equals[::-1]):
-            live: list[tuple[int, int]] = []
-            for order, number in ((5, EXHAUST // (PAGE_SIZE << 5)), (0, 300)):
-                for _ in range(number):
-                    live.append((self.new(), order))
-                    yield Op("__get_free_pages", live[-1][0], (deep, order))
-            yield from self.pairs(deep, other, ROUNDS)
-            yield from self.pairs(GFP_KERNEL | NOFAIL, GFP_KERNEL | NOFAIL, 1)
-            for item, order in live if turn % 2 == 0 else live[::-1]:
-                yield Op("free_pages", 0, (item, order))
+        """GFP_ATOMIC reaches as deep as GFP_NOWAIT."""
+        return self.used_up(NAMES[self.profile.gfp]["GFP_ATOMIC"], GFP_NOWAIT, turn)
+
+    def equal_reach(self, turn: int) -> Iterator[Op]:
+        """GFP_USER reaches as deep as GFP_KERNEL, and no deeper."""
+        masks = (GFP_USER | NORETRY, GFP_KERNEL | NORETRY)
+        return self.used_up(masks[turn % 2], masks[1 - turn % 2], turn)
+
+    def used_up(self, deep: int, other: int, turn: int) -> Iterator[Op]:
+        """Memory used up under one mask, then requests in pairs: the one that reaches as deep comes first."""
+        live: list[tuple[int, int]] = []
+        for order, number in ((5, EXHAUST // (PAGE_SIZE << 5)), (0, 300)):
+            for _ in range(number):
+                live.append((self.new(), order))
+                yield Op("__get_free_pages", live[-1][0], (deep, order))
+        yield from self.pairs(deep, other, ROUNDS)
+        yield from self.pairs(GFP_KERNEL | NOFAIL, GFP_KERNEL | NOFAIL, 1)
+        for item, order in live if turn % 2 == 0 else live[::-1]:
+            yield Op("free_pages", 0, (item, order))
 
     def pairs(self, deep: int, other: int, count: int) -> Iterator[Op]:
         """Make each kind of request under one mask, at once again under another, undo both; many times."""

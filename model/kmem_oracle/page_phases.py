@@ -77,7 +77,32 @@ class PagePhases(Draws):
         ends = [Op(end, 0, (item, 0)) for item in range(first, first + 64)]
         yield from repeated(12, Op("alloc_pages_bulk", first, (self.bases[0], 64, 0)), *ends)
 
-    def whole_blocks(self, turn: int) -> Iterator[Op]:
+    def split_whole(self, turn: int) -> Iterator[Op]:
+        """Blocks that were split are whole again."""
+        block, pages = self.new(), self.new(4)
+        make = [Op("alloc_pages", block, (self.bases[0], 2)), Op("split_page", pages, (block, 2))]
+        ends = [Op("__free_pages", 0, (item, 0)) for item in range(pages, pages + 4)]
+        return self.whole_blocks([*make, *ends], turn)
+
+    def exact_whole(self, turn: int) -> Iterator[Op]:
+        """Blocks of which exact sizes were taken are whole again."""
+        item, size = self.new(), (2 + 3 * turn) * PAGE_SIZE + 1
+        make = Op("alloc_pages_exact", item, (size, self.bases[0]))
+        return self.whole_blocks([make, Op("free_pages_exact", 0, (item, size))], turn)
+
+    def bulk_whole(self, turn: int) -> Iterator[Op]:
+        """Blocks of which pages were taken in bulk are whole again."""
+        pages = self.new(7)
+        ends = [Op("__free_pages", 0, (item, 0)) for item in range(pages, pages + 7)]
+        return self.whole_blocks([Op("alloc_pages_bulk", pages, (self.bases[0], 7, 0)), *ends], turn)
+
+    def order_whole(self, turn: int) -> Iterator[Op]:
+        """Blocks of which smaller ones were taken are whole again."""
+        item, order = self.new(), turn % 4
+        make = Op("__get_free_pages", item, (self.bases[0], order))
+        return self.whole_blocks([make, Op("free_pages", 0, (item, order))], turn)
+
+    def whole_blocks(self, use: list[Op], turn: int) -> Iterator[Op]:
         """All memory in the largest blocks; in each in turn a small use, then the rest taken; all freed.
 
         A page that did not come back from a small use keeps its whole block from being one again.
@@ -88,38 +113,20 @@ class PagePhases(Draws):
             *(Op("__get_free_pages", item, (gfp, top)) for item in few),
             *(Op("free_pages", 0, (item, top)) for item in few),
         ]
-        for use in self.small_uses():
-            yield from repeated(2, *alone)
-            blocks = [self.new() for _ in range(24 if turn == 0 else 100)]
-            rest: list[tuple[int, int]] = []
-            for item in blocks:
-                yield Op("__get_free_pages", item, (gfp, top))
-            for item in blocks:
-                yield Op("free_pages", 0, (item, top))
-                yield from use
-                for order in range(top - 1, -1, -1):
-                    rest.append((self.new(), order))
-                    yield Op("__get_free_pages", rest[-1][0], (gfp, order))
-            for item, order in rest:
-                yield Op("free_pages", 0, (item, order))
-            yield from repeated(17, *alone)
-
-    def small_uses(self) -> Iterator[list[Op]]:
-        """Yield calls that use a few pages and give them back."""
-        gfp, one = self.bases[0], self.new()
-        if self.has("alloc_pages", "__free_pages", "split_page"):
-            pages = self.new(4)
-            make = [Op("alloc_pages", one, (gfp, 2)), Op("split_page", pages, (one, 2))]
-            yield [*make, *(Op("__free_pages", 0, (item, 0)) for item in range(pages, pages + 4))]
-        if self.has("alloc_pages_exact", "free_pages_exact"):
-            size = 2 * PAGE_SIZE + 1
-            yield [Op("alloc_pages_exact", one, (size, gfp)), Op("free_pages_exact", 0, (one, size))]
-        if self.has("alloc_pages_bulk", "__free_pages"):
-            pages = self.new(7)
-            make = [Op("alloc_pages_bulk", pages, (gfp, 7, 0))]
-            yield [*make, *(Op("__free_pages", 0, (item, 0)) for item in range(pages, pages + 7))]
-        for order in (0, 1):
-            yield [Op("__get_free_pages", one, (gfp, order)), Op("free_pages", 0, (one, order))]
+        yield from repeated(2, *alone)
+        blocks = [self.new() for _ in range(24 if turn == 0 else 100)]
+        rest: list[tuple[int, int]] = []
+        for item in blocks:
+            yield Op("__get_free_pages", item, (gfp, top))
+        for item in blocks:
+            yield Op("free_pages", 0, (item, top))
+            yield from use
+            for order in range(top - 1, -1, -1):
+                rest.append((self.new(), order))
+                yield Op("__get_free_pages", rest[-1][0], (gfp, order))
+        for item, order in rest:
+            yield Op("free_pages", 0, (item, order))
+        yield from repeated(17, *alone)
 
     def orders(self, _turn: int) -> Iterator[Op]:
         """get_order and kmalloc_size_roundup around every boundary."""

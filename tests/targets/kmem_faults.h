@@ -73,7 +73,7 @@ enum fault {
     /* caches */
     FAULT_HWCACHE_IGNORED,        /* SLAB_HWCACHE_ALIGN aligns to 8 | CACHE-ALIGN */
     FAULT_CACHE_ALIGN_64,         /* objects are aligned to 64 at most | CACHE-ALIGN */
-    FAULT_CACHE_SIZE_DOWN,        /* objects are rounded down to 8 | MEM-APART MEM-KEEP MEM-USABLE */
+    FAULT_CACHE_SIZE_DOWN,        /* objects are rounded down to 8 | MEM-APART MEM-KEEP MEM-USABLE CACHE-CTOR */
     FAULT_CACHE_SIZE_LESS,        /* kmem_cache_size above 256 tells 8 too few | CACHE-SIZE MEM-USABLE */
     FAULT_CACHE_ZALLOC_SHORT,     /* kmem_cache_zalloc clears whole words less one | MEM-ZERO GFP-ZERO */
     FAULT_BULK_PART,              /* a bulk allocation that fails returns what it has | CACHE-BULK */
