@@ -19,6 +19,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T", bound=DictTable[int])
 Values = Mapping[str, int | Mapping[int, int]]
+State = Mapping[str, int | Mapping[int, int]]
 Claim = Callable[["Case"], Sequence[bool]]
 
 # What code may raise; what a claim means by raising is `Skip`.
@@ -114,6 +115,15 @@ def numbers_of(owner: object) -> list[object]:
     return [value for value in values if not hasattr(type(value), "put")]  # tables are compared at the end
 
 
+def parts_of(owner: object) -> State:
+    """Return the integers and a copy of the tables of a state, by name."""
+    if not is_dataclass(owner) or isinstance(owner, type):
+        return {}
+    parts = {field.name: getattr(owner, field.name) for field in fields(owner)}
+    tables = {name: dict(part) for name, part in parts.items() if isinstance(part, dict)}
+    return tables | {name: part for name, part in parts.items() if isinstance(part, int)}
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call of the code under proof as it went, each part as Python source."""
@@ -122,6 +132,8 @@ class Call:
     call: str
     outcome: str
     after: str
+    was: State  # the same before and after, for a picture
+    became: State
 
 
 class ConcreteCase(Case):
@@ -179,7 +191,7 @@ class ConcreteCase(Case):
     def call(self, code: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
         """Call the code under proof, and note the call as source."""
         owner = getattr(code, "__self__", None)
-        before = self.source.of(owner) if is_dataclass(owner) else ""
+        before, was = self.source.of(owner) if is_dataclass(owner) else "", parts_of(owner)
         name = self.source.function(code, owner if before else None)
         given = [*map(self.source.of, args), *(f"{key}={self.source.of(arg)}" for key, arg in named.items())]
         outcome = "did not return"
@@ -192,7 +204,8 @@ class ConcreteCase(Case):
             raise
         finally:
             after = self.source.of(owner) if before else ""
-            self.calls.append(Call(before, f"{name}({', '.join(given)})", outcome, after))
+            became = parts_of(owner)
+            self.calls.append(Call(before, f"{name}({', '.join(given)})", outcome, after, was, became))
 
 
 @dataclass(frozen=True, slots=True)

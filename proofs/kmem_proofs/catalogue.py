@@ -25,6 +25,16 @@ def catalogue() -> dict[str, Obligation]:
     return found
 
 
+def homes() -> dict[str, str]:
+    """Return the module that declares each obligation."""
+    return {each.name: module.__name__ for module in MODULES for each in module.obligations()}
+
+
+def slowest() -> list[str]:
+    """Return the names of some that take long, the longest first; it is only where to begin."""
+    return files("kmem_proofs").joinpath("slowest.txt").read_text("utf-8").split()
+
+
 def manifest() -> list[str]:
     """Return the names that there must be."""
     return files("kmem_proofs").joinpath("manifest.txt").read_text("utf-8").split()

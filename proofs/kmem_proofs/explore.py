@@ -8,7 +8,7 @@ is the same each time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeVar, cast
@@ -32,16 +32,24 @@ class Answer(Enum):
 
 
 class Budget:
-    """The context of one claim, and what Z3 may spend in it."""
+    """The context of one claim, and what Z3 may spend in it.
 
-    def __init__(self, rlimit: int) -> None:
+    A proof rests on each "no" of Z3: to a goal's contrary, and to a side of a branch that is then not taken.
+    `denied` is given each of these as SMT-LIB text, for another solver to judge.
+    """
+
+    def __init__(self, rlimit: int, seed: int = 0, denied: Callable[[str], None] | None = None) -> None:
         self.context = z3.Context()
         self.rlimit = rlimit
+        self.seed = seed
+        self.denied = denied
         self.spent = 0
 
     def solver(self) -> Term:
         """Return a new solver."""
-        return z3.Solver(ctx=self.context)
+        solver = z3.Solver(ctx=self.context)
+        solver.set("random_seed", self.seed)
+        return solver
 
     def check(self, solver: Term, *conditions: Term) -> Answer:
         """Ask whether all of it can hold; raise `Unsupported` where Z3 does not know."""
@@ -50,7 +58,17 @@ class Budget:
         self.spent = solver.statistics().get_key_value("rlimit count")
         if answer == z3.unknown:
             raise Unsupported(f"Z3 gave up ({solver.reason_unknown()}) at rlimit {self.spent:,}")
-        return Answer.YES if answer == z3.sat else Answer.NO
+        if answer == z3.sat:
+            return Answer.YES
+        if self.denied is not None:
+            self.denied(self._text(solver, conditions))
+        return Answer.NO
+
+    def _text(self, solver: Term, conditions: Sequence[Term]) -> str:
+        """Return what was asked as SMT-LIB."""
+        question = z3.Solver(ctx=self.context)
+        question.add(*solver.assertions(), *conditions)
+        return str(question.to_smt2())
 
 
 @dataclass(slots=True)

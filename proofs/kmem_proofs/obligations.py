@@ -3,10 +3,11 @@
 A name is CLAUSE/step/kind. The kinds: *initial*, it holds of the state that all begins with; *preserved*,
 a step that is not refused keeps it; *refused*, a step refused under the clause changes nothing; *implies*,
 it follows from other clauses; *refines*, the code gives what the rule's own wording gives; *exact*,
-arithmetic for all inputs.
+arithmetic for all inputs; *enumerated*, every state of a machine that is small.
 
 The levels: **A**, the code itself explored, unbounded state, all inputs; **B**, a formula beside the code;
-**C**, bounded or sampled.
+**C**, bounded or sampled: the claim is run on its witness alone, and goes over its states by itself, a goal
+for each.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from kmem_proofs.case import Case, Claim, Values
 
 C = TypeVar("C")
 Level = Literal["A", "B", "C"]
-KINDS: Final = ("initial", "preserved", "refused", "implies", "refines", "exact")
+KINDS: Final = ("initial", "preserved", "refused", "implies", "refines", "exact", "enumerated")
 RLIMIT: Final = 40_000_000
 
 
@@ -50,6 +51,11 @@ class Obligation:
     def clause(self) -> str:
         """The id of the clause."""
         return self.name.partition("/")[0]
+
+    @property
+    def kind(self) -> str:
+        """The last part of the name."""
+        return self.name.rpartition("/")[2]
 
 
 def obligation(

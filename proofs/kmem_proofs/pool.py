@@ -1,7 +1,12 @@
-"""Work in other processes, with a limit on time that holds whatever the work does."""
+"""Work in other processes, with a limit on time that holds whatever the work does.
+
+Each piece of work has a process of its own, a copy of this one as it is when all begins: so that nothing
+that ran before changes how it goes, nor how much it spends.
+"""
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -13,30 +18,26 @@ from typing import Generic, TypeVar
 R = TypeVar("R")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Worker:
     """A process, and what it is at."""
 
     process: multiprocessing.process.BaseProcess
     connection: Connection
-    name: str = ""
-    deadline: float = 0.0
+    name: str
+    deadline: float
 
     def end(self) -> None:
         """Stop the process."""
-        self.process.terminate()
+        self.process.kill()
         self.process.join()
         self.connection.close()
 
 
-def _serve(connection: Connection, work: Callable[[str], object]) -> None:
-    """Answer names with results until the other end is closed."""
-    while True:
-        try:
-            name = connection.recv()
-        except EOFError:
-            return
-        connection.send(work(name))
+def _serve(connection: Connection, work: Callable[[str], object], name: str) -> None:
+    """Send the result of `work`."""
+    gc.freeze()  # what is here stays, and the collector counts from zero, whatever was done before
+    connection.send(work(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,48 +49,45 @@ class Pool(Generic[R]):
     lost: Callable[[str, str], R]
     jobs: int
     seconds: float
+    begun: Callable[[Sequence[str]], None] = lambda _: None  # is told what is being worked at
 
     def run(self, names: Sequence[str]) -> Iterator[R]:
-        """Yield the result of each name, as they come."""
-        waiting, workers = deque(names), [self._start() for _ in range(min(self.jobs, len(names)))]
+        """Yield the result of each name, as they come; the work is begun in this order."""
+        waiting: deque[str] = deque(names)
+        busy: list[Worker] = []
         try:
-            while True:
-                for index, worker in enumerate(workers):
-                    if not worker.name and waiting:
-                        workers[index] = worker = worker if worker.process.is_alive() else self._start()
-                        worker.name, worker.deadline = waiting.popleft(), monotonic() + self.seconds
-                        worker.connection.send(worker.name)
-                busy = [worker for worker in workers if worker.name]
-                if not busy:
-                    return
+            while waiting or busy:
+                while waiting and len(busy) < self.jobs:
+                    busy.append(self._start(waiting.popleft()))
+                self.begun([worker.name for worker in busy])
                 patience = max(0.0, min(worker.deadline for worker in busy) - monotonic())
                 ready = wait([worker.connection for worker in busy], patience)
-                for worker in busy:
+                for worker in list(busy):
                     if worker.connection in ready or monotonic() >= worker.deadline:
-                        name, worker.name = worker.name, ""
-                        yield self._answer(worker, name, worker.connection in ready)
+                        busy.remove(worker)
+                        yield self._answer(worker, worker.connection in ready)
         finally:
-            for worker in workers:
+            for worker in busy:
                 worker.end()
 
-    def _answer(self, worker: Worker, name: str, ready: bool) -> R:
-        """Return what the worker says, or what stands for it; a worker without an answer is ended."""
-        if not ready:
-            worker.end()
-            return self.lost(name, f"no answer within {self.seconds:g} s")
+    def _answer(self, worker: Worker, ready: bool) -> R:
+        """Return what the worker says, or what stands for it."""
         try:
+            if not ready:
+                return self.lost(worker.name, f"no answer within {self.seconds:g} s")
             answer: R = worker.connection.recv()
         except EOFError:
+            return self.lost(worker.name, "its process died")
+        finally:
             worker.end()
-            return self.lost(name, "its process died")
         return answer
 
-    def _start(self) -> Worker:
+    def _start(self, name: str) -> Worker:
         """Return a new worker."""
         methods = multiprocessing.get_all_start_methods()
         context = multiprocessing.get_context("fork" if "fork" in methods else None)
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, self.work), daemon=True)
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=_serve, args=(theirs, self.work, name), daemon=True)
         process.start()
         theirs.close()
-        return Worker(process, ours)
+        return Worker(process, ours, name, monotonic() + self.seconds)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kmem_proofs.case import Claim, Rerun, Values, rerun
 from kmem_proofs.explore import Answer, Budget, Ended, contents, evaluated, explore, values_of
 from kmem_proofs.symbolic import Term, Unsupported, truth, z3
 from kmem_proofs.verdict import Proof, Verdict
 
 
-def prove(claim: Claim, rlimit: int, *, replay_paths: bool = True) -> Proof:
-    """Judge `claim` for all inputs.
+def prove(
+    claim: Claim,
+    rlimit: int,
+    *,
+    replay_paths: bool = True,
+    seed: int = 0,
+    denied: Callable[[str], None] | None = None,
+) -> Proof:
+    """Judge `claim` for all inputs; `seed` is the solver's, and `denied` is told what the proof rests on.
 
     Each path that some input takes is replayed on one such input, and must give what the symbolic run gave
     (`replay_paths`). A counterexample counts only if it breaks the claim when it is replayed.
     """
-    budget = Budget(rlimit)
+    budget = Budget(rlimit, seed, denied)
     reached = 0
     try:
         for ended in explore(claim, budget):

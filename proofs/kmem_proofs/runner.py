@@ -2,38 +2,66 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from dataclasses import dataclass
+from time import process_time
 
-from kmem_proofs.case import Values, rerun
-from kmem_proofs.obligations import Obligation
+from kmem_proofs.case import rerun
+from kmem_proofs.counterexample import counterexample
+from kmem_proofs.obligations import Mutant, Obligation
 from kmem_proofs.prove import prove
+from kmem_proofs.second import Tally
 from kmem_proofs.verdict import Proof, Result, Verdict
-from kmem_spec.clauses import CLAUSES
+from kmem_proofs.writes import why_idle
 
 
-def discharge(obligation: Obligation, *, mutants: bool = True) -> Result:
-    """Judge an obligation, and its mutants where `mutants` asks for that."""
-    start = perf_counter()
-    proof = _witnessed(obligation) or prove(obligation.claim, obligation.rlimit)
-    survivors, spent = [], proof.rlimit
-    if mutants and not obligation.mutants:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of a run, besides the proof: mutants, another seed of the solver, a second solver."""
+
+    mutants: bool = True
+    seed: int = 0
+    cross: bool = False
+
+
+ALL: Asked = Asked()
+
+
+def discharge(obligation: Obligation, asked: Asked = ALL) -> Result:
+    """Judge an obligation, and what shows that the judgement could have been another."""
+    start = process_time()
+    tally = Tally() if asked.cross and obligation.level != "C" else None
+    proof = _witnessed(obligation) or _proved(obligation, asked.seed, tally)
+    survivors = [
+        says
+        for says in (_survives(obligation, each, asked.seed) for each in _tried(obligation, asked))
+        if says
+    ]
+    if asked.mutants and not obligation.mutants:
         survivors.append("it has no mutant")
-    for mutant in obligation.mutants if mutants else ():
-        changed = prove(mutant.claim, obligation.rlimit, replay_paths=False)
-        if changed.verdict is not Verdict.REFUTED:
-            survivors.append(f"{mutant.says}: {changed.verdict.value} {changed.note}".rstrip())
-    report = [*_report(obligation, proof), *(f"survives {survivor}" for survivor in survivors)]
-    count = max(len(obligation.mutants), len(survivors)) if mutants else 0
+    second = tally.second if tally is not None else None
+    verdict, report = proof.verdict, _report(obligation, proof)
+    if verdict is Verdict.PROVED:
+        idle = why_idle(obligation)
+        if idle:
+            verdict, report = Verdict.IDLE, [f"because  {idle}"]
+        elif survivors:
+            verdict = Verdict.SURVIVED
+        elif second is not None and not second.confirms:
+            verdict, report = (
+                Verdict.DISPUTED,
+                [f"because  cvc5: {second.unknown} unknown, {second.disagree} sat"],
+            )
     return Result(
         obligation.name,
-        proof.verdict,
+        verdict,
         obligation.level,
         proof.paths,
-        spent,
-        perf_counter() - start,
-        count,
+        proof.rlimit,
+        process_time() - start,
+        max(len(obligation.mutants), len(survivors)) if asked.mutants else 0,
         tuple(survivors),
-        tuple(report),
+        (*report, *(f"survives {survivor}" for survivor in survivors)),
+        second,
     )
 
 
@@ -44,7 +72,27 @@ def _witnessed(obligation: Obligation) -> Proof | None:
         return Proof(Verdict.VACUOUS, note="the witness does not meet the hypotheses")
     if again.broken:
         return Proof(Verdict.REFUTED, note="the witness", counterexample=obligation.witness)
+    if obligation.level == "C":  # it was all of it: the claim goes over its states by itself
+        return Proof(Verdict.PROVED, len(again.goals)) if again.goals else Proof(Verdict.VACUOUS)
     return None
+
+
+def _proved(obligation: Obligation, seed: int, tally: Tally | None) -> Proof:
+    return prove(obligation.claim, obligation.rlimit, seed=seed, denied=tally)
+
+
+def _tried(obligation: Obligation, asked: Asked) -> tuple[Mutant, ...]:
+    return obligation.mutants if asked.mutants else ()
+
+
+def _survives(obligation: Obligation, mutant: Mutant, seed: int) -> str:
+    """Return how a mutant survives, "" if it is refuted."""
+    if obligation.level == "C":
+        return "" if rerun(mutant.claim, obligation.witness).broken else f"{mutant.says}: no state shows it"
+    changed = prove(mutant.claim, obligation.rlimit, replay_paths=False, seed=seed)
+    if changed.verdict is Verdict.REFUTED:
+        return ""
+    return f"{mutant.says}: {changed.verdict.value} {changed.note}".rstrip()
 
 
 def _report(obligation: Obligation, proof: Proof) -> list[str]:
@@ -52,37 +100,3 @@ def _report(obligation: Obligation, proof: Proof) -> list[str]:
     if proof.counterexample is not None:
         return counterexample(obligation, proof.counterexample, proof.note)
     return [f"because  {proof.note}"] if proof.note else []
-
-
-def counterexample(obligation: Obligation, values: Values, note: str) -> list[str]:
-    """Return a counterexample as lines: what was given, each call with the state around it, how to run it."""
-    again = rerun(obligation.claim, values)
-    given = " ".join(f"{name}={value}" for name, value in values.items())
-    lines = [f"broken   {note}", f"given    {given}"]
-    for call in again.case.calls:
-        lines += [f"before   {call.before}"] if call.before else []
-        lines += [f"call     {call.call}", f"gives    {call.outcome}"]
-        lines += [f"after    {call.after}"] if call.after else []
-    clause = CLAUSES.get(obligation.clause)
-    if clause is not None:
-        lines.append(f"clause   {clause.id} asks: {clause.sentence} ({clause.source})")
-    if again.raised is not None:
-        lines.append(f"raises   {again.raised!r}")
-    elif again.goals:
-        lines.append(f"goals    {', '.join('holds' if goal else 'BROKEN' for goal in again.goals)}")
-    return [*lines, "run it", *(f"    {line}" for line in _program(obligation, values))]
-
-
-def _program(obligation: Obligation, values: Values) -> list[str]:
-    """Return a program that makes the same calls, and then asks the claim."""
-    case = rerun(obligation.claim, values).case
-    lines = sorted(case.source.imports)
-    for call in case.calls:
-        lines += [f"state = {call.before}"] if call.before else []
-        lines += [f"print({call.call}{', state' if call.before else ''})"]
-    return [
-        *lines,
-        "from kmem_proofs.case import rerun",
-        "from kmem_proofs.catalogue import catalogue",
-        f"print(rerun(catalogue()[{obligation.name!r}].claim, {values!r}).goals)",
-    ]
