@@ -54,7 +54,7 @@ class Areas(Pools):
                 return self.wrong_pointer(api, call, page)
         shape = (0, *call.args[1 : len(api.parameters)])
         plan = self.plans[call.api].get(shape) or self.plan(Call(call.api, shape))
-        finding = self.make(call, answer, plan)
+        finding = self.allocate(call, answer, plan)
         if finding is None and answer.result:
             self.given[answer.result] = pages
         return finding

@@ -143,7 +143,7 @@ class Caches(Notes):
                 self.ignore(answer.result)
                 text = f"{show(call)} gave {answer.result:#x}, last constructed by cache {by:#x}"
                 return self.finding("CACHE-CTOR-OWN", text, self.constructed.since.get(answer.result, 0))
-        return self.make(call, answer, plan)
+        return self.allocate(call, answer, plan)
 
     def wrong_zeroes(self, call: Call) -> Finding:
         """Make the finding for zeroes that are asked for where a constructor writes."""

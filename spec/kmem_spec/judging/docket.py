@@ -12,7 +12,7 @@ from kmem_spec import gfp
 from kmem_spec.apis import APIS, Api, Role
 from kmem_spec.calls import Answer, Asked, Call
 from kmem_spec.clauses import CLAUSES, Clause
-from kmem_spec.expect import extent_of
+from kmem_spec.expect import WHOLE_PAGES, extent_of
 from kmem_spec.extents import IndexedSpans, disjoint
 from kmem_spec.finding import Finding, describe, show, show_span
 from kmem_spec.ledger import Ledger
@@ -22,6 +22,7 @@ from kmem_spec.units import PAGE_SHIFT, ZERO_SIZE_PTR
 
 PLANS_KEPT: Final = 1 << 16
 HANDLE_AT: Final = {"kmem_cache_free": 0, "kmem_cache_free_bulk": 0, "mempool_free": 1}
+OF_SLEEP: Final = "GFP-SLEEP"  # of most targets nobody sees whether they sleep
 DEATHS_KEPT: Final = 1 << 20  # frees remembered, to tell a second free from a pointer never given
 
 
@@ -47,13 +48,19 @@ Rule = tuple[Callable[[Asked, Answer], bool], Clause]
 
 @dataclass(slots=True)
 class Plan:
-    """What one shape of call asks for, the rules for each result, and how often each came."""
+    """What one shape of call asks for, the rules for each result, and how often each came.
+
+    on_sleep    the rule for a call of which it was seen whether it slept, if there is one
+    simple      whether an object takes no more than its own bytes, and is of no cache or pool
+    """
 
     asked: Asked
     on_null: tuple[Rule, ...]
     on_object: tuple[Rule, ...]
+    on_sleep: tuple[Rule, ...]
     legal: bool
     served: bool
+    simple: bool
     nulls: int = 0
     objects: int = 0
     resizes: dict[tuple[int, bool, bool], tuple[Rule, ...]] = field(default_factory=dict)
@@ -94,13 +101,15 @@ class Docket:
         plans = self.plans[name]
         if len(plans) >= PLANS_KEPT:
             self.forget_plans(name)
-        clauses = [clause for clause in self.outcomes[name] if clause.applies(asked)]
+        rules: list[Rule] = [(each.holds, each) for each in self.outcomes[name] if each.applies(asked)]
         plan = plans[args] = Plan(
             asked,
-            tuple((clause.holds, clause) for clause in clauses if clause.on != "object"),
-            tuple((clause.holds, clause) for clause in clauses if clause.on != "null"),
+            tuple(rule for rule in rules if rule[1].on != "object" and rule[1].id != OF_SLEEP),
+            tuple(rule for rule in rules if rule[1].on != "null" and rule[1].id != OF_SLEEP),
+            tuple(rule for rule in rules if rule[1].id == OF_SLEEP),
             legal,
             served,
+            asked.family not in WHOLE_PAGES and asked.handle == 0,
         )
         return plan
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kmem_spec import mem
 from kmem_spec.apis import APIS, argument
 from kmem_spec.calls import Answer, Asked, Call
@@ -30,6 +32,12 @@ POINTER_AT = {
     api.name: next((at for at, kind in enumerate(api.parameters) if kind == "pointer"), 0)
     for api in APIS.values()
 }
+# For each call that frees one object: where that stands, which families it takes, whether it is all there is.
+FREEING: Final = {
+    api.name: (POINTER_AT[api.name], api.takes, len(api.parameters) == 1)
+    for api in APIS.values()
+    if api.role == "free"
+}
 
 
 class Objects(Cycles):
@@ -41,13 +49,11 @@ class Objects(Cycles):
         self.freed = 0
         super().__init__(profile, waived)
 
-    def allocate(self, call: Call, answer: Answer) -> Finding | None:
-        """Judge a call that makes an object."""
-        api, args = call
-        return self.make(call, answer, self.plans[api].get(args) or self.plan(call))
-
-    def make(self, call: Call, answer: Answer, plan: Plan) -> Finding | None:
-        """Judge an answer to a request for one object, and take the object."""
+    def allocate(self, call: Call, answer: Answer, plan: Plan | None = None) -> Finding | None:
+        """Judge a call that makes one object, and take the object; `plan` where `call` says not all."""
+        if plan is None:
+            api, args = call
+            plan = self.plans[api].get(args) or self.plan(call)
         asked = plan.asked
         result = answer.result
         if not plan.legal:
@@ -63,39 +69,41 @@ class Objects(Cycles):
             rules = plan.on_object
         for holds, clause in rules:
             if not holds(asked, answer):
-                self.ignore(result, asked)
-                return self.finding(clause.id, describe(call, asked, answer, clause.id))
+                return self.reject(clause.id, call, answer, asked)
+        if answer[4] >= 0 and plan.on_sleep:
+            holds, clause = plan.on_sleep[0]
+            self.judged[clause.id] += 1
+            if not holds(asked, answer):
+                return self.reject(clause.id, call, answer, asked)
         if (result == 0 or self.reach.watching) and not self.injecting:
             short = self.compare(call, asked, result) if plan.served else None
             if short is not None:
                 self.ignore(result, asked)
                 return short
-        if not plan.served:
+        if result == 0 or not plan.served:
             self.ignore(result, asked)
-            return None
-        if result == 0:
-            return self.follow(call, answer) if not self.records or self.following else None
+            return self.follow(call, answer) if plan.served and (not self.records or self.following) else None
         if not self.records or self.following:
             self.follow(call, answer)
-        return self.take_object(call, answer, asked)
-
-    def take_object(self, call: Call, answer: Answer, asked: Asked) -> Finding | None:
-        """Enter a new object into the ledger."""
-        result, usable = answer[:2]
         if self.ignored and result in self.ignored:
             self.ignore(result, asked)
             return None
-        size = asked.size
-        own = (usable if usable > size else size) if asked.minimum < 4096 else extent_of(asked, usable)
+        size, usable = asked.size, answer[1]
+        own = (usable if usable > size else size) if plan.simple else extent_of(asked, usable) + asked.guard
         live = new_live((asked, self.events, usable, size, asked.zero_to > 0))
         try:
-            self.ledger.accept(result, own + asked.guard, live)
+            self.ledger.accept(result, own, live)
         except Refused as refused:
             return self.overlap(call, result, asked, usable, refused.clause)
         self.accepted += 1
         if asked.handle:
             self.enter(result, asked)
         return self.on_frame(call, result, own, asked) if self.frames else None
+
+    def reject(self, clause: str, call: Call, answer: Answer, asked: Asked) -> Finding:
+        """Make the finding for an answer that breaks a rule of its outcome."""
+        self.ignore(answer.result, asked)
+        return self.finding(clause, describe(call, asked, answer, clause))
 
     def on_frame(self, call: Call, start: int, length: int, asked: Asked) -> Finding | None:
         """Judge whether a new object has a page frame that an area has."""
@@ -144,7 +152,7 @@ class Objects(Cycles):
             asked = expect(Call("kmemdup", shape), self.profile)._replace(api=name)
             legal = mask_is_legal_for(APIS[name], asked)
             plan = self.plan_for(name, shape, asked, legal=legal, served=mem.is_served(asked))
-        return self.make(call, answer, plan)
+        return self.allocate(call, answer, plan)
 
     def wrong_source(self, call: Call) -> Finding | None:
         """Return the caller's error if there is nothing to copy, or not as much."""
@@ -161,17 +169,17 @@ class Objects(Cycles):
     def free(self, call: Call, answer: Answer) -> Finding | None:
         """Judge a call that gives an object back."""
         name, args = call
-        start = args[POINTER_AT[name]]
-        if name in NO_OP and (start == 0 or (0 < start <= ZERO_SIZE_PTR and name in TAKES_ZERO_SIZE)):
+        at, takes, alone = FREEING[name]
+        start = args[at]
+        if 0 <= start <= ZERO_SIZE_PTR and name in NO_OP and (start == 0 or name in TAKES_ZERO_SIZE):
             self.judged[NO_OP[name]] += 1
             return None
         if start in self.ignored:
             self.pass_over(start)
             return None
-        api = APIS[name]
         live = self.records.get(start)
-        if live is None or live.asked.family not in api.takes or len(args) > 1:
-            wrong = self.wrong_pointer(api, call, start)
+        if live is None or live.asked.family not in takes or not alone:
+            wrong = self.wrong_pointer(APIS[name], call, start)
             if wrong is not None or live is None:
                 return wrong
         if self.following:
@@ -181,7 +189,7 @@ class Objects(Cycles):
             self.leave(start, live.asked)
         self.ledger.release(start)
         self.note_death(start)
-        return self.wrong_sleep(call, live.birth) if answer.slept > 0 else None
+        return self.wrong_sleep(call, live.birth) if answer[4] > 0 else None
 
     def wrong_sleep(self, call: Call, *others: int) -> Finding | None:
         """Judge a call that slept and gives something back."""

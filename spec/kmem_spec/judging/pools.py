@@ -90,7 +90,7 @@ class Pools(Bulks):
                 return self.finding("POOL-RESERVE", text, pool.birth)
             if answer.result == 0 and waits and "POOL-WAITS" in self.in_force:
                 return self.finding("POOL-WAITS", f"{show(call)} gave NULL", pool.birth)
-        return self.make(call, answer, plan)
+        return self.allocate(call, answer, plan)
 
     def has_reserve(self, handle: int, pool: Pool) -> bool:
         """Say whether elements of the reserve are left for sure; those not judged may be held for ever."""
