@@ -98,11 +98,13 @@ class Areas(Pools):
             why = f"which backs page {other} of {area:#x} too"
             others = (self.records[area].birth,) if wrong else ()
             inside = start <= frame < start + extent_of(live.asked, live.seen)
+            before = self.backing.get(start, {}).get(number, frame)
+            if not wrong and before != frame:
+                wrong, why = True, f"and {before:#x} before"
             if not wrong and not inside and not self.spans.apart(frame, PAGE_SIZE):
                 wrong, why = True, "where a live object lies"
             if not wrong:
-                if frame not in self.frames:
-                    self.backing.setdefault(start, []).append(frame)
+                self.backing.setdefault(start, {})[number] = frame
                 self.frames[frame] = (start, number)
         if not wrong or clause not in self.in_force:
             return None

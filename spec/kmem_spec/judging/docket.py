@@ -93,7 +93,7 @@ class Docket:
         self.strayed: Counter[int] = Counter()  # objects that are not judged, of each pool
         self.residents: dict[int, dict[int, int]] = {}  # page, and its constructed objects with their births
         self.frames: dict[int, tuple[int, int]] = {}  # page frame, and the area and its page that it backs
-        self.backing: dict[int, list[int]] = {}  # area, and the frames seen behind it
+        self.backing: dict[int, dict[int, int]] = {}  # area, and the frames seen behind its pages
         self.asked_at = -1  # event of the bulk call whose object is being judged
 
     def plan_for(self, name: str, args: tuple[int, ...], asked: Asked, *, legal: bool, served: bool) -> Plan:
@@ -165,7 +165,7 @@ class Docket:
             self.died.clear()
         self.died[start] = self.events
         if self.backing:
-            for frame in self.backing.pop(start, ()):
+            for frame in self.backing.pop(start, {}).values():
                 self.frames.pop(frame, None)
 
     def ignore(self, start: int, asked: Asked | None = None) -> None:
