@@ -45,7 +45,8 @@ class AreaPhases(Draws):
             if "count" in APIS[api].parameters:
                 for count in FACTORS:
                     for size in ((1 << 64) // count + 1, SIZE_MAX, 1 << 63, 1 << 33):
-                        yield Op(api, self.new(), (count, size))
+                        if count * size > self.profile.vmalloc_max:
+                            yield Op(api, self.new(), (count, size))
         for item in (0,):
             yield Op("vfree", 0, (item,))
         for item in live:

@@ -31,6 +31,10 @@ class CachePhases(Draws):
             yield create
             yield from self.use_cache(cache, size, turn)
             yield from self.destroy(cache)
+        for size in (self.profile.kmalloc_max + 1, 1 << 31):
+            cache, create = self.create(size, 0, 0)
+            yield create
+            yield from self.destroy(cache)
         yield from self.destroy(0)
 
     def constructors(self, turn: int) -> Iterator[Op]:
@@ -102,7 +106,7 @@ class CachePhases(Draws):
         yield create
         one = self.new()
         yield from repeated(
-            700, Op("kmem_cache_alloc", one, (cache, gfp)), Op("kmem_cache_free", 0, (cache, one))
+            450, Op("kmem_cache_alloc", one, (cache, gfp)), Op("kmem_cache_free", 0, (cache, one))
         )
         items = [self.new() for _ in range(131_072 // size)]
         fill = [Op("kmem_cache_alloc", item, (cache, gfp)) for item in items]

@@ -81,7 +81,7 @@ def campaign(
         result = Result(target.label, promised, seed, apis)
         judge = Judge(promised, waived=waived, looked=True)
         generator = Generator(seed, promised, apis)
-        if not generator.makers:
+        if not any(possible for *_, possible in generator.aims()):
             raise CouldNotRun(
                 f"{target.label}: exports no call that makes an object and the one that frees it"
             )

@@ -71,6 +71,8 @@ class CopyPhases(Draws):
                 for item in range(first, first + count):
                     yield Op("kmalloc", item, (self.random.choice(SIZES), self.bases[0]))
                 yield Op("kfree_bulk", 0, (count, first))
+                for item in range(first, first + count):  # it is skipped where one of them was not made
+                    yield Op("kfree", 0, (item,))
         if "is_vmalloc_addr" in self.apis:
             for size in (1, 4096, 100_000):
                 item = self.new()

@@ -72,7 +72,7 @@ class Cycles(Draws):
 
     def counters(self, turn: int) -> Iterator[Op]:
         """One call made and undone more often than a counter of 8, then of 16 bits can count."""
-        count = 70_000 if turn % 3 == 2 else 600
+        count = 70_000 if turn % 3 == 2 else 520
         makers = [name for name in self.makers if name in self.kmallocs] if turn % 2 == 0 else self.makers
         for maker in makers or self.makers:
             first = self.block(0, self.bases[0]) if maker in self.pages else None

@@ -16,6 +16,7 @@ from kmem_oracle.cycles import Cycles
 from kmem_oracle.draws import KEPT, SMALL
 from kmem_oracle.mask_phases import MaskPhases
 from kmem_oracle.page_phases import PagePhases
+from kmem_oracle.play import DRIVERS
 from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op
 from kmem_spec.gfp import ZERO
 from kmem_spec.units import PAGE_SIZE, SIZE_MAX
@@ -61,13 +62,14 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
     """Make phases for a target."""
 
     def phases(self) -> Iterator[Phase]:
-        """Yield phases: each aim in turn, again and again with other draws; none if nothing can be made."""
+        """Yield phases of calls that the target has: each aim in turn, again and again with other draws."""
         aims = [(name, make) for name, make, possible in self.aims() if possible]
+        known = self.apis.union(DRIVERS)
         for turn in range(1 << 30 if aims else 0):
             for name, make in aims:
                 self.live.clear()
                 self.next, self.bytes = 1, 0
-                yield Phase(name, make(turn))
+                yield Phase(name, (op for op in make(turn) if op.api in known))
 
     def aims(self) -> list[Aim]:
         """Return the aims, those that need many calls last, and for each whether the target has the calls."""
@@ -117,7 +119,7 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
             ("many caches", self.many_caches, caches),
             ("pools", self.pools_of, pools and self.has("mempool_alloc", "mempool_free", "mempool_destroy")),
             ("atomic", self.atomic, bool(self.makers)),
-            ("failures", self.failures, "fail_nth" in self.apis),
+            ("failures", self.failures, self.can_fail()),
         ]
 
     def aims_with_many_objects(self) -> list[Aim]:
@@ -156,10 +158,15 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
             ("cache births", self.cache_births, self.has_caches()),
             ("several leaks", self.several_leaks, plain and "kfree_bulk" in self.apis),
             ("slab leaks", self.slab_leaks, plain),
-            ("failing cycles", self.failing_cycles, "fail_nth" in self.apis),
+            ("failing cycles", self.failing_cycles, self.can_fail()),
             ("exhausted pages", self.exhaust_pages, blocks),
             ("exhausted objects", self.exhaust_objects, plain),
         ]
+
+    def can_fail(self) -> bool:
+        """Say whether the target has something that can be made to fail."""
+        makes = self.kmallocs or self.has("vmalloc", "vfree") or self.has_caches()
+        return "fail_nth" in self.apis and bool(makes)
 
     def has_caches(self) -> bool:
         """Say whether the target has what makes a cache, and objects of it, and frees them."""

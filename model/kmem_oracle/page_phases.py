@@ -45,7 +45,7 @@ class PagePhases(Draws):
             block, pages = self.new(), self.new(16)
             one = [Op(ends[0], 0, (item, 0)) for item in range(pages, pages + 16)]
             make = Op("alloc_pages", block, (self.bases[0], 4))
-            yield from repeated(40 if turn == 0 else 1700, make, Op("split_page", pages, (block, 4)), *one)
+            yield from repeated(30 if turn == 0 else 1700, make, Op("split_page", pages, (block, 4)), *one)
 
     def exact_pages(self, turn: int) -> Iterator[Op]:
         """Exact sizes, whose surplus pages go back at once and serve others."""
@@ -60,7 +60,7 @@ class PagePhases(Draws):
         for item, size in live:
             yield Op("free_pages_exact", 0, (item, size))
         item = self.new()
-        for pages, count in ((513, 70), (5, 200), (33, 300 if turn == 0 else 2000)):
+        for pages, count in ((513, 70), (5, 200), (33, 200 if turn == 0 else 2000)):
             size = pages * PAGE_SIZE
             make = Op("alloc_pages_exact", item, (size, self.bases[0]))
             yield from repeated(count, make, Op("free_pages_exact", 0, (item, size)))
