@@ -73,6 +73,11 @@ def _put(case: Case, zone: Zone, head: int, pages: int) -> int:
     return head
 
 
+def _divide(case: Case, zone: Zone, head: int, pages: int) -> int:
+    case.accepted(zone.divide, head, pages)
+    return NOTHING
+
+
 def _extend(case: Case, zone: Zone, head: int, pages: int) -> int:
     return case.accepted(zone.extend, pages)
 
@@ -142,6 +147,14 @@ STEPS: Final = (
         _into_new,
         in_hand_before=False,
         witness={**_example({8: 8}, {0: 8}, 16, 4, 8), "page": 17, "block": 8},
+    ),
+    Step(
+        "divide",
+        _divide,
+        lambda zone, head, pages: (head, head + pages // 2),
+        _into_halves,
+        in_hand_before=False,
+        witness=_example({0: 8}, {8: 8}, 8, 8, 0),
     ),
 )
 

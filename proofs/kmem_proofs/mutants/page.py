@@ -26,6 +26,10 @@ from kmem_proofs.mutants.moves import (
     TakesUncounted,
 )
 from kmem_proofs.mutants.sizes import (
+    DivideLeavesWhole,
+    DivideLosesHalf,
+    DividesAPage,
+    DividesTooFar,
     GivesOldHead,
     MergesAnySize,
     MergesTheLargest,
@@ -78,6 +82,15 @@ STEPS: Final[dict[tuple[str, str], list[tuple[str, type[Zone]]]]] = {
     ("PAGE-WHOLE", "extend"): [("a gap is left at the end", ExtendsTooFar)],
     ("PAGE-COUNT", "extend"): [("it is not counted", ExtendsUncounted)],
     ("PAGE-MERGED", "extend"): [("the pages are added in pieces", ExtendsInPieces)],
+    ("PAGE-HEAD", "divide"): [
+        ("the upper half is a block too far up", DividesTooFar),
+        ("a single page is divided", DividesAPage),
+    ],
+    ("PAGE-APART", "divide"): [("the block stays as long as it was", DivideLeavesWhole)],
+    ("PAGE-WHOLE", "divide"): [
+        ("the upper half is forgotten", DivideLosesHalf),
+        ("the upper half is a block too far up", DividesTooFar),
+    ],
 }
 
 
@@ -151,10 +164,15 @@ class HastyZone(Zone):
         self.end = self.end + pages
         return super().extend(pages)
 
+    def divide(self, head: int, pages: int) -> None:
+        """Divide."""
+        self.used.put(head + pages, pages)
+        super().divide(head, pages)
+
 
 HASTY: Final = {
     name: [("it changes the zone before it asks", HastyZone)]
-    for name in ("split", "merge", "take", "put", "extend")
+    for name in ("split", "merge", "take", "put", "extend", "divide")
 }
 
 

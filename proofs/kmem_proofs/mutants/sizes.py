@@ -1,4 +1,4 @@
-"""Faults of the steps that change how pages are divided into blocks: split and merge."""
+"""Faults of the steps that change how pages are divided into blocks: split, merge and divide."""
 
 from __future__ import annotations
 
@@ -123,3 +123,41 @@ class GivesOldHead(Zone):
         """Merge."""
         super().merge(head, pages)
         return head
+
+
+class DividesTooFar(Zone):
+    """Puts the upper half a whole block further up."""
+
+    def divide(self, head: int, pages: int) -> None:
+        """Divide."""
+        super().divide(head, pages)
+        self.used.drop(head + pages // 2)
+        self.used.put(head + pages, pages // 2)
+
+
+class DivideLeavesWhole(Zone):
+    """Makes an upper half, and leaves the block as long as it was."""
+
+    def divide(self, head: int, pages: int) -> None:
+        """Divide."""
+        super().divide(head, pages)
+        self.used.put(head, pages)
+
+
+class DivideLosesHalf(Zone):
+    """Forgets the upper half."""
+
+    def divide(self, head: int, pages: int) -> None:
+        """Divide."""
+        super().divide(head, pages)
+        self.used.drop(head + pages // 2)
+
+
+class DividesAPage(Zone):
+    """Divides what is not a whole number of halves."""
+
+    def divide(self, head: int, pages: int) -> None:
+        """Divide."""
+        require(self.used.get(head, 0) == pages, "CALLER-ORDER")
+        self.used.put(head + 1, pages - 1)
+        self.used.put(head, 1)

@@ -1,0 +1,156 @@
+"""What the judge is owed of slab caches: what a step returns, and what follows from the clauses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from kmem_model.slab import Cache
+from kmem_proofs.case import Case, Values, has, implies, same
+from kmem_proofs.mutants import slab as mutants
+from kmem_proofs.obligations import Obligation, obligation
+from kmem_proofs.rules import rule
+from kmem_proofs.slabs import (
+    ARGUMENTS,
+    CACHE,
+    LOOKING,
+    TABLES,
+    B,
+    Code,
+    P,
+    another_cache,
+    arbitrary_cache,
+    arbitrary_ghosts,
+    assume_objects,
+    assume_products,
+    assume_slabs,
+    begin,
+    run,
+    slabs_of,
+)
+from kmem_spec.cache import Slabs, has_slab, is_live, object_is_inside_its_slab
+from kmem_spec.calls import Answer
+from kmem_spec.extents import disjoint
+from kmem_spec.kmem_cache import OBJECT
+from kmem_spec.table import DictTable
+from kmem_spec.units import NULL
+
+
+def gives_what_was_free(case: Case, code: Code) -> Sequence[bool]:
+    """What `alloc` gives was not live and is so now, and it alone."""
+    cache, _, base, index = begin(case, code, "alloc")
+    one, before = case.number("one"), case.snapshot(cache.live)
+    assume_slabs(case, cache, [base])
+    given = case.accepted(cache.alloc, base, index)
+    fresh = (before.get(given, NULL) == NULL) & (cache.live.get(given, NULL) == base)
+    return [fresh, (one == given) | same(before, cache.live, one)]
+
+
+def takes_back_one(case: Case, code: Code) -> Sequence[bool]:
+    """What `free` was told is not live any more, and it alone."""
+    cache, _, base, index = begin(case, code, "free")
+    one, before = case.number("one"), case.snapshot(cache.live)
+    assume_slabs(case, cache, [base])
+    about = run(case, cache, "free", base, index)
+    return [has(cache.live, about) ^ True, (one == about) | same(before, cache.live, one)]
+
+
+def gives_no_live_memory(case: Case, code: Code) -> Sequence[bool]:
+    """The judge admits what `alloc` gives: no live object of this or of another cache has a byte of it."""
+    cache, ghosts, base, index = begin(case, code, "alloc")
+    one, other = case.number("one"), case.number("other")
+    beside = another_cache(case, cache)
+    slab = beside.live.get(other, NULL)
+    inside = (slab <= other) & (other + beside.slot <= slab + beside.slab_bytes)
+    case.assume(implies(is_live(beside, other), has_slab(beside, slab) & inside))
+    case.assume(rule("SLAB-PAGES", cache, base, beside, slab))
+    assume_objects(case, cache, ghosts, one)
+    assume_slabs(case, cache, [base, *slabs_of(cache, one)])
+    assume_products(case, cache, index, ghosts.index.get(one, -1))
+    was_live = is_live(cache, one)
+    given = case.accepted(cache.alloc, base, index)
+    return [
+        implies(was_live, disjoint(one, cache.slot, given, cache.slot)),
+        implies(is_live(beside, other), disjoint(other, beside.slot, given, cache.slot)),
+    ]
+
+
+def finds_the_slab(case: Case, code: Code) -> Sequence[bool]:
+    """Of what `alloc` gives, each byte's page names its slab: so kfree finds it."""
+    cache, _, base, index = begin(case, code, "alloc")
+    byte = case.number("byte")
+    assume_slabs(case, cache, [base], [byte // P])
+    assume_products(case, cache, index)
+    given = case.accepted(cache.alloc, base, index)
+    inside = (given <= byte) & (byte < given + cache.slot)
+    return [implies(inside, cache.owners.get(byte // P, NULL) == base)]
+
+
+def gives_back_no_live_memory(case: Case, code: Code) -> Sequence[bool]:
+    """Where a slab goes, no live object has a byte of it."""
+    cache, ghosts, base, index = begin(case, code, "shrink")
+    one = case.number("one")
+    assume_objects(case, cache, ghosts, one)
+    assume_slabs(case, cache, [base, *slabs_of(cache, one)])
+    assume_products(case, cache, ghosts.index.get(one, -1))
+    length = cache.slab_bytes
+    run(case, cache, "shrink", base, index)
+    return [implies(is_live(cache, one), disjoint(one, cache.slot, base, length))]
+
+
+ALIGNS: Final = tuple(1 << shift for shift in range(3, 23))
+
+
+def objects_are_aligned(case: Case, code: Code) -> Sequence[bool]:
+    """The judge admits the address of an object: aligned as its slab and its slots are."""
+    align, times = case.choose("align", ALIGNS), case.number("times")
+    slot = align * times
+    base, index = align * case.number("part"), case.number("i")
+    cache = code(
+        "c", slot, align, slot, 0, case.number("objects"), *(case.table(t, DictTable) for t in TABLES)
+    )
+    given = case.accepted(cache.alloc, base, index)
+    return [rule("CACHE-ALIGN", OBJECT._replace(minimum=align), Answer(given))]
+
+
+def slabs_are_aligned(case: Case, code: Code) -> Sequence[bool]:
+    """A slab is aligned to its length, and so to every alignment that fits into it."""
+    cache, _, base, _ = begin(case, code, "grow")
+    run(case, cache, "grow", base, 0)
+    return [base % cache.slab_bytes == 0, base > NULL]
+
+
+def an_index_is_a_place(case: Case, rules: Callable[[Slabs, int], bool]) -> Sequence[bool]:
+    """SLAB-INSIDE in its own words, of an object with an index."""
+    cache, ghosts, one = arbitrary_cache(case, Cache), arbitrary_ghosts(case), case.number("one")
+    assume_objects(case, cache, ghosts, one)
+    index = ghosts.index.get(one, -1)
+    assume_products(case, cache, index)
+    case.assume(is_live(cache, one), (index * cache.slot) % cache.slot == 0)
+    return [case.call(rules, cache, one)]
+
+
+REFINES: Final[tuple[tuple[str, Callable[..., Sequence[bool]], str, Values], ...]] = (
+    ("SLAB-LIVE/alloc/refines", gives_what_was_free, "alloc", {}),
+    ("SLAB-LIVE/free/refines", takes_back_one, "free", {}),
+    ("MEM-APART/alloc/refines", gives_no_live_memory, "alloc", {"other": B + 4 * P + 64}),
+    ("SLAB-OWNER/alloc/refines", finds_the_slab, "alloc", {"byte": B + 200}),
+    ("SLAB-EMPTY/shrink/refines", gives_back_no_live_memory, "shrink", {}),
+    ("CACHE-ALIGN/alloc/refines", objects_are_aligned, "alloc", {"align": 32, "times": 3, "part": B // 32}),
+    ("CACHE-ALIGN/grow/refines", slabs_are_aligned, "grow", {}),
+)
+
+
+def obligations() -> Iterator[Obligation]:
+    """Yield all of them."""
+    code: Code = Cache
+    for name, claim, step, arguments in REFINES:
+        witness = {**CACHE, **LOOKING, **ARGUMENTS[step], **arguments}
+        yield obligation(name, claim, code, witness=witness, mutants=mutants.REFINES[name])
+    yield obligation(
+        "SLAB-INSIDE/index/implies",
+        an_index_is_a_place,
+        object_is_inside_its_slab,
+        witness={**CACHE, **LOOKING},
+        mutants=[("an object may reach beyond its slab's end", mutants.ends_before_the_last_slot)],
+    )
