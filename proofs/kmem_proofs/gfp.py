@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from operator import floordiv
 from typing import Final
 
 from kmem_proofs.case import Case, implies
 from kmem_proofs.obligations import Obligation, obligation
 from kmem_spec import gfp, watermark
-from kmem_spec.gfp import GFP_ATOMIC, GFP_KERNEL, GFP_NOWAIT, GFP_USER, HIGH, MEMALLOC
+from kmem_spec.gfp import (
+    DIRECT_RECLAIM,
+    GFP_ATOMIC,
+    GFP_KERNEL,
+    GFP_NOWAIT,
+    GFP_USER,
+    HIGH,
+    MEMALLOC,
+    NOFAIL,
+    NOMEMALLOC,
+)
 
 Floor = Callable[[int, int], int]
 HARDWALL: Final = GFP_USER ^ GFP_KERNEL
 MASKS: Final = 1 << 32
+LOOKED_AT: Final = (HIGH, DIRECT_RECLAIM, NOFAIL, MEMALLOC, NOMEMALLOC)  # bits that a floor depends on
 
 
 def mark_of(case: Case) -> int:
@@ -27,7 +39,22 @@ def mask_without(case: Case, bit: int) -> int:
     """Return any mask of 32 bits that does not have `bit`, made of what is above it and what is below."""
     above, below = case.number("above"), case.number("below")
     case.assume(above >= 0, above * 2 * bit < MASKS, below >= 0, below < bit)
-    return above * 2 * bit + below
+    mask = above * 2 * bit + below
+    for higher in (each for each in LOOKED_AT if each > bit):  # PAGE-WATERMARK/quotient/exact, for cvc5
+        case.assume(mask // higher == above // (higher // (2 * bit)))
+        case.assume((mask + bit) // higher == above // (higher // (2 * bit)))
+    return mask
+
+
+def lower_bits_do_not_matter(case: Case, quotient: Callable[[int, int], int]) -> Sequence[bool]:
+    """What lies below a power of two does not change the quotient by a greater one."""
+    above, below, goals = case.number("above"), case.number("below"), []
+    bit = case.choose("bit", (HIGH, MEMALLOC))
+    case.assume(above >= 0, below >= 0, below < bit)
+    for higher in (each for each in LOOKED_AT if each > bit):
+        for value in (above * 2 * bit + below, above * 2 * bit + below + bit):
+            goals.append(case.call(quotient, value, higher) == above // (higher // (2 * bit)))
+    return goals
 
 
 def floors_are_the_kernels(case: Case, floor: Floor) -> Sequence[bool]:
@@ -80,9 +107,21 @@ def _memalloc_costs(mark: int, mask: int) -> int:
     return watermark.floor_of(mark, mask) + (mark if gfp.has(mask, MEMALLOC) else 0)
 
 
+def _rounds_up(value: int, by: int) -> int:
+    return (value + by - 1) // by
+
+
 def obligations() -> Iterator[Obligation]:
     """Yield all of them."""
     floor = watermark.floor_of
+    yield obligation(
+        "PAGE-WATERMARK/quotient/exact",
+        lower_bits_do_not_matter,
+        floordiv,
+        witness={"above": 3, "below": 5, "bit": HIGH},
+        mutants=[("it is rounded up", _rounds_up)],
+        level="B",
+    )
     yield obligation(
         "PAGE-WATERMARK/floor_of/exact",
         floors_are_the_kernels,
