@@ -175,6 +175,7 @@ ROWS: Rows = {
         ),
         bad("CALLER-GFP", "a copy", km(64, AT), ev("kmemdup", AT, 64, K | DMA | DMA32, gives=2 * AT)),
         bad("CALLER-GFP", "krealloc", km(64, AT), kre(AT, 96, 0, K | DMA | DMA32)),
+        bad("CALLER-GFP", "krealloc that moves", km(64, AT), kre(AT, 96, 2 * AT, K | DMA | DMA32)),
         bad("CALLER-GFP", "krealloc of NULL", kre(0, 96, 0, K | DMA | DMA32)),
     ),
     "CALLER-SIZE": (
