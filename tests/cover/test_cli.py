@@ -332,6 +332,30 @@ def test_a_target_that_frees_nothing_is_declined(monkeypatch: pytest.MonkeyPatch
         )
 
 
+@pytest.mark.parametrize(
+    "apis",
+    [
+        {"kmem_cache_create", "kmem_cache_alloc", "kmem_cache_free"},
+        {"vmalloc", "vfree"},
+        {"kvmalloc", "kvfree"},
+        {"get_order"},
+    ],
+    ids=lambda apis: min(apis),
+)
+def test_a_target_with_one_family_alone_is_judged(apis: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kmem_oracle.campaign.Generator", lambda seed, profile, _: _generator(apis))
+    result = campaign(
+        Target("model", "", "model"),
+        profile="",
+        seed=1,
+        budget=Budget(calls=400),
+        waived=frozenset(),
+        progress=lambda _: None,
+    )
+    assert result.play is None
+    assert result.calls == 400
+
+
 def _generator(apis: set[str]) -> object:
     from kmem_oracle.generate import Generator
 
