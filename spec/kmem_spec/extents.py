@@ -8,6 +8,7 @@ in tests/cover/test_extents.py.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, Protocol
 
 from kmem_spec.table import DictTable, Table
@@ -18,6 +19,7 @@ CHUNK_SHIFT: Final = 10  # pages to a chunk, log2
 IN_CHUNK: Final = (1 << CHUNK_SHIFT) - 1
 IN_PAGE: Final = PAGE_SIZE - 1
 PAGE_WORDS: Final = PAGE_SIZE // WORD
+FEW: Final = 1 << CHUNK_SHIFT  # pages of an extent whose chunks are kept
 ONES: Final = [(1 << words) - 1 for words in range(PAGE_WORDS + 1)]  # masks of the first words
 
 
@@ -234,12 +236,20 @@ def _parts(start: int, length: int) -> list[tuple[int, int]]:
     return parts
 
 
-def _chunks(start: int, length: int) -> list[tuple[int, int]]:
+def _chunks(start: int, length: int) -> tuple[tuple[int, int], ...]:
     """Return the chunks with whole pages of the extent, each with the mask of those pages."""
     first, end = (start + IN_PAGE) >> PAGE_SHIFT, (start + length) >> PAGE_SHIFT
+    return _few_chunks(first, end) if end - first <= FEW else _all_chunks(first, end)
+
+
+def _all_chunks(first: int, end: int) -> tuple[tuple[int, int], ...]:
+    """Return the chunks of the pages from `first` to `end` - 1, each with the mask of those pages."""
     chunks = []
     while first < end:
         stop = min(end, ((first >> CHUNK_SHIFT) + 1) << CHUNK_SHIFT)
         chunks.append((first >> CHUNK_SHIFT, ((1 << (stop - first)) - 1) << (first & IN_CHUNK)))
         first = stop
-    return chunks
+    return tuple(chunks)
+
+
+_few_chunks = lru_cache(maxsize=1 << 12)(_all_chunks)  # an extent is looked at, entered and dropped

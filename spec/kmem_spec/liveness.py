@@ -53,7 +53,7 @@ class Liveness:
         self._cycle = known
         self.at = 0
 
-    def call(self, step: Step, got: bool, pages: bool, *, counts: bool = True) -> bool:
+    def call(self, step: Step, got: bool, pages: bool, counts: bool = True) -> bool:
         """Take the next call of the cycle; `got` says whether it got memory, as a free always does.
 
         Gives    True if the call has now been refused too often where it once succeeded; never where it does

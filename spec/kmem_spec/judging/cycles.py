@@ -16,7 +16,11 @@ from kmem_spec.reach import RETRIES as ROW
 from kmem_spec.reach import Reach, Request
 from kmem_spec.units import get_order
 
-ENDING = frozenset({"free", "free bulk", "destroy", "adjust"})
+ENDING = frozenset(
+    api.name for api in APIS.values() if api.role in {"free", "free bulk", "destroy", "adjust"}
+)
+OF_HANDLES = frozenset(api.name for api in APIS.values() if api.role in {"create", "destroy"})
+OF_PAGES = frozenset(api.name for api in APIS.values() if api.family in BLOCKS)
 POINTERS = frozenset({"pointer", "source"})
 NAMED = frozenset({*POINTERS, "cache", "pool", "vector"})  # parameters that are addresses
 # Calls that name nothing, and those that name one object alone, with the place of its pointer: most calls.
@@ -81,24 +85,19 @@ class Cycles(Docket):
         """Judge liveness: a call that is part of a cycle which ran before, from empty to empty."""
         if self.asked_at >= 0:  # what follows a bulk call is part of it
             return None
-        api = APIS[call.api]
-        got = answer.result != 0 or api.role in ENDING
-        pages = api.family in BLOCKS
+        name, objects, counts = call[0], self.objects, not self.injecting
+        got = answer[0] != 0 or name in ENDING
+        pages = name in OF_PAGES
         refused = False
-        for cycle in (self.objects, self.whole):
-            if cycle is self.objects and not self.records and api.role not in ("create", "destroy"):
-                step = self.step(call, self.events)
-                cycle.begin_at(self.events, step, pages)
-            elif cycle is self.whole and api.role == "create" and not self.records and self.no_handles():
-                step = self.step(call, self.events)
-                cycle.begin_at(self.events, step, pages=False)
-            elif cycle.liveness.at < 0:
-                continue
-            else:
-                step = self.step(call, cycle.start)
-            alone = pages and cycle is self.objects
-            refused = cycle.liveness.call(step, got, alone, counts=not self.injecting) or refused
-        self.following = self.objects.liveness.at >= 0 or self.whole.liveness.at >= 0
+        if not self.records and name not in OF_HANDLES:
+            step = self.step(call, self.events)
+            objects.begin_at(self.events, step, pages)
+            refused = objects.liveness.call(step, got, pages, counts)
+        elif objects.liveness.at >= 0:
+            refused = objects.liveness.call(self.step(call, objects.start), got, pages, counts)
+        if self.whole.liveness.at >= 0 or name in OF_HANDLES:
+            refused = self._follow_whole(call, got, counts) or refused
+        self.following = objects.liveness.at >= 0 or self.whole.liveness.at >= 0
         if not refused or "MEM-LIVENESS" not in self.in_force:
             return None
         if pages and get_order(expect(call, self.profile).size) > self.profile.merge_order:
@@ -108,6 +107,15 @@ class Cycles(Docket):
             f"everything was freed in between, and nothing else was called"
         )
         return self.finding("MEM-LIVENESS", text)
+
+    def _follow_whole(self, call: Call, got: bool, counts: bool) -> bool:
+        """Take a call as part of a cycle that begins with the making of a cache or a pool."""
+        whole = self.whole
+        if APIS[call.api].role == "create" and not self.records and self.no_handles():
+            whole.begin_at(self.events, self.step(call, self.events), pages=False)
+        if whole.liveness.at < 0:
+            return False
+        return whole.liveness.call(self.step(call, whole.start), got, False, counts)
 
     def no_handles(self) -> bool:
         """Say whether no cache and no pool is live."""
