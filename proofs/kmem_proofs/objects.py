@@ -125,8 +125,9 @@ def an_index_is_a_place(case: Case, rules: Callable[[Slabs, int], bool]) -> Sequ
     cache, ghosts, one = arbitrary_cache(case, Cache), arbitrary_ghosts(case), case.number("one")
     assume_objects(case, cache, ghosts, one)
     index = ghosts.index.get(one, -1)
-    assume_products(case, cache, index)
-    case.assume(is_live(cache, one), (index * cache.slot) % cache.slot == 0)
+    (base,) = slabs_of(cache, one)
+    assume_products(case, cache, index, (one - base) // cache.slot)
+    case.assume(is_live(cache, one))
     return [case.call(rules, cache, one)]
 
 
