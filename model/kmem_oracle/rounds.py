@@ -12,7 +12,7 @@ from kmem_oracle.names import Stretch, merged
 from kmem_oracle.script import ID_PLACES, Op, items_of
 from kmem_spec.apis import APIS
 
-LONGEST_PATTERN: Final = 8  # calls of a round whose objects differ from round to round
+LONGEST_PATTERN: Final = 18  # calls of a round whose objects differ from round to round
 LONGEST_SAME: Final = 50_000  # calls of a round that comes again with the very same objects
 FEWEST_ROUNDS: Final = 3
 PLENTY: Final = 32  # rounds of so many calls each that no longer pattern is looked for
