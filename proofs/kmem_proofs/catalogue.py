@@ -8,10 +8,10 @@ from __future__ import annotations
 from importlib.resources import files
 
 import kmem_spec.judge  # noqa: F401  # declares every clause, for the reports
-from kmem_proofs import area, construct, constructed, gfp, ledger, objects, page, slab, small, units
+from kmem_proofs import area, construct, constructed, gfp, layout, ledger, objects, page, slab, small, units
 from kmem_proofs.obligations import Obligation
 
-MODULES = (units, ledger, gfp, page, area, slab, objects, construct, constructed, small)
+MODULES = (units, layout, ledger, gfp, page, area, slab, objects, construct, constructed, small)
 
 
 def catalogue() -> dict[str, Obligation]:
