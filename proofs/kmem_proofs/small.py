@@ -45,6 +45,11 @@ def state_of(zone: ZoneState) -> State:
     return tuple(sorted(zone.free.items())), tuple(sorted(zone.used.items()))
 
 
+def told(state: State) -> str:
+    """Return a state in words."""
+    return f"free={dict(state[0])} used={dict(state[1])}"
+
+
 def zone_in(state: State, code: type[Zone], end: int, marks: Marks | None = None) -> Zone:
     """Return a zone of pages 0 to `end` - 1 in this state."""
     free, used = dict(state[0]), dict(state[1])
@@ -111,8 +116,8 @@ def steps_reach_what_is_legal(case: Case, code: type[Zone]) -> Sequence[bool]:
         state = waiting.pop()
         zones = list(steps_from(state, code, end))
         goals.append(state in legal and all(broken_clauses(zone) == [] for zone in zones))
-        if not goals[-1]:
-            return goals  # of a wrong step no more need be seen
+        if not goals[-1]:  # of a wrong step no more need be seen
+            raise AssertionError(f"after a step from {told(state)}")
         new = {state_of(zone) for zone in zones} - seen
         seen |= new
         waiting += new
@@ -141,7 +146,7 @@ def policy_never_blocks(case: Case, code: Policy) -> Sequence[bool]:
             after[state].add(state_of(zone))
         goals.append(holds and after[state] <= legal and broken_clauses(zone_in(state, Zone, end)) == [])
         if not goals[-1]:
-            return goals
+            raise AssertionError(f"the policy, in {told(state)}")
     first = state_of(Zone.filled("NORMAL", 0, end))
     return [*goals, reached(first, after.__getitem__) == legal]
 
@@ -162,7 +167,7 @@ def floors_are_kept_and_reached(case: Case, code: Policy) -> Sequence[bool]:
                 holds = holds and (given is not None) == (enough and may)
         goals.append(holds)
         if not holds:
-            return goals
+            raise AssertionError(f"a request, in {told(state)}")
     return goals
 
 

@@ -90,7 +90,7 @@ def finds_what_there_is(case: Case, code: Make) -> Sequence[bool]:
         needed = {now.live[address] for address in before}
         goals.append(now.holds and served and set(shrunk.slabs) == needed)
         if not goals[-1]:
-            return goals
+            raise AssertionError(f"after {steps}")
         follow = [1] if room else []
         waiting += [[*steps, step] for step in (*follow, SHRINK, *sorted(before))]
     return goals
