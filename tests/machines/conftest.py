@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 PROFILES = {
     "ci": settings(
-        max_examples=120,
+        max_examples=30,
         stateful_step_count=40,
         derandomize=True,
         database=None,
