@@ -16,6 +16,7 @@ LONGER: Final = {
     "SPLIT_LOSES": 60,
     "EXACT_FREE_TAIL": 60,
     "DESTROY_LEAKS": 30,
+    "KFREE_BULK_FORGETS": 20,
     "BULK_FAIL_LEAKS": 12,
     "COUNTER_8_BITS": 40,
 }
