@@ -82,12 +82,16 @@ Alignment = Callable[[int, int, int, int, int], int]
 
 
 def alignment_is_promised(case: Case, code: Alignment) -> Sequence[bool]:
-    """The alignment is a power of two, and no less than the caller, the machine and a word ask for."""
+    """The alignment is what the caller asks for, or a power of two up to the largest line, and no less than
+    the caller, the machine and a word ask for. Every power of two is among the alignments here."""
     wanted, align, flags = size(case, "size", least=1), case.number("align"), case.number("flags")
-    line, minimum = case.choose("line", LINES), case.choose("minimum", MINIMA[::2])
-    case.assume((align == 0) | is_power(align), flags >= 0, flags <= 0xFFFF_FFFF)
+    line, minimum = case.choose("line", LINES), case.choose("minimum", MINIMA)
+    case.assume((align <= 8) | (align % 8 == 0), flags >= 0, flags <= 0xFFFF_FFFF)
     given = case.call(code, wanted, align, flags, line, minimum)
-    return [is_power(given), given >= align, given >= minimum, given >= kmem_cache.WORD]
+    legal = given == align
+    for power in MINIMA:
+        legal = legal | (given == power)
+    return [legal, given >= align, given >= minimum, given >= kmem_cache.WORD]
 
 
 def alignment_is_of_the_line(case: Case, code: Alignment) -> Sequence[bool]:
@@ -105,7 +109,8 @@ def alignment_is_of_the_line(case: Case, code: Alignment) -> Sequence[bool]:
 
 def powers_are_classes(case: Case, code: Callable[[int], int]) -> Sequence[bool]:
     """An object for a power of two has just that size: so natural alignment is that of its cache."""
-    wanted = case.choose("size", POWERS[3:23])
+    wanted = size(case, "size", least=8)
+    case.assume(is_power(wanted), wanted <= PAGE_SIZE << units.MAX_ORDER)
     return [case.call(code, wanted) == wanted]
 
 
