@@ -30,7 +30,7 @@ SLEPT: Final = (-1, 0, -1, 1)  # by the last word of a record
 NULLS: Final = tuple(Answer(0, slept=slept) for slept in SLEPT)
 NAMED: Final = frozenset({"pointer", "source", "cache", "pool"})  # parameters that are ids in a script
 SIGNED: Final = frozenset({"kmem_cache_shrink", "mempool_resize", "get_order"})  # calls that give an int
-NUMBERS, FIRST, OTHER = 0, 1, 2  # calls without an id, with one at the front, with more to be done
+NUMBERS, FIRST, BOTH, OTHER = range(4)  # calls without an id, with one or two at the front, others
 
 
 def _kind(api: Api) -> int:
@@ -38,12 +38,12 @@ def _kind(api: Api) -> int:
     named = [index for index, parameter in enumerate(api.parameters) if parameter in NAMED]
     if (
         "vector" in api.parameters
-        or named not in ([], [0])
+        or named not in ([], [0], [0, 1])
         or api.name in SIGNED
         or api.role in {"bulk", "split"}
     ):
         return OTHER
-    return FIRST if named else NUMBERS
+    return len(named)
 
 
 KINDS: Final = {api.name: _kind(api) for api in APIS.values()}
@@ -75,7 +75,8 @@ class Reader:
         if kind:
             if kind == OTHER:
                 return self._event(op, record)
-            args = (self._where.get(args[0], 0), *args[1:])
+            where = self._where.get
+            args = (where(args[0], 0), *args[1:]) if kind == FIRST else (where(args[0], 0), where(args[1], 0))
         if out and result:
             self._where[out] = result
         elif result == 0 and changed < 0:

@@ -178,7 +178,8 @@ class Objects(Cycles):
             self.pass_over(start)
             return None
         live = self.records.get(start)
-        if live is None or live.asked.family not in takes or not alone:
+        fits = live is not None and live.asked.family in takes
+        if live is None or not fits or not (alone or args[1 - at] == (live.asked.handle or live.asked.order)):
             wrong = self.wrong_pointer(APIS[name], call, start)
             if wrong is not None or live is None:
                 return wrong
