@@ -102,7 +102,7 @@ class AreaPhases(Draws):
         size = (64, 16, 200)[turn % 3] * PAGE_SIZE
         one, two, three = self.new(), self.new(), self.new()
         end = Op("vfree", 0, (one,))
-        yield from repeated(450 if turn == 0 else 2000, self.area(maker, one, size), end)
+        yield from repeated(360 if turn == 0 else 2000, self.area(maker, one, size), end)
         yield from repeated(120, self.area(maker, one, 1), end)
         yield from repeated(80, self.area(maker, one, 4 << 20), end)  # addresses may run out before memory
         yield from repeated(
@@ -142,7 +142,7 @@ class AreaPhases(Draws):
         if "kvrealloc" in self.apis:
             yield from self.ladder("kvrealloc", "kvfree", makers, 40)
         item = self.new()
-        for size, count in ((5 << 20, 40), (100_000, 200), (3000, 100)):
+        for size, count in ((5 << 20, 30), (100_000, 200), (3000, 100)):
             make = self.either_op(makers[0], item, size)
             yield from repeated(count, make, Op("kvfree", 0, (item,)))
 

@@ -24,7 +24,7 @@ class CachePhases(Draws):
 
     def caches(self, turn: int) -> Iterator[Op]:
         """Caches of all shapes: slabs that fill, empty but for survivors, shrink and fill again."""
-        for size in self.random.sample(SIZES, 14) if turn else SIZES[::-3]:
+        for size in self.random.sample(SIZES, 14) if turn else SIZES[::-4]:
             align = self.random.choice(ALIGNS) if self.random.random() < 0.5 else 0
             flags = HWCACHE_ALIGN if self.random.random() < 0.4 else 0
             cache, create = self.create(size, align, flags)

@@ -39,7 +39,7 @@ class Cycles(Draws):
         """Blocks made and freed alone: first the largest, whose leaks tell soonest."""
         gfp = self.bases[0]
         for order in range(self.profile.max_order, 4 if turn == 0 else -1, -1):
-            yield from self._alone(order, min(8_000, ROUNDS + 3 * EXHAUST // 2 // (PAGE_SIZE << order)), gfp)
+            yield from self._alone(order, min(8_000, ROUNDS + 7 * EXHAUST // 8 // (PAGE_SIZE << order)), gfp)
 
     def slab_leaks(self, turn: int) -> Iterator[Op]:
         """A few slabs filled and emptied, many times."""

@@ -108,7 +108,7 @@ class PagePhases(Draws):
         A page that did not come back from a small use keeps its whole block from being one again.
         """
         top, gfp = self.profile.max_order, self.bases[0]
-        few = [self.new() for _ in range(3)]
+        few = [self.new() for _ in range(2)]
         alone = [
             *(Op("__get_free_pages", item, (gfp, top)) for item in few),
             *(Op("free_pages", 0, (item, top)) for item in few),
