@@ -324,6 +324,32 @@ class ShowsTheNextFrame(Areas):
         super().alias(start, frame + PAGE_SIZE)
 
 
+class UnmapsUncounted(Areas):
+    """Forgets how far the area is mapped then."""
+
+    def unback(self, start: int) -> int:
+        """Unback."""
+        frame = super().unback(start)
+        self.mapped.put(start, self.mapped.get(start, 0) + PAGE_SIZE)
+        return frame
+
+    def unalias(self, start: int) -> int:
+        """Unalias."""
+        frame = super().unalias(start)
+        self.mapped.put(start, self.mapped.get(start, 0) + PAGE_SIZE)
+        return frame
+
+
+class UnmapsAsMapped(Areas):
+    """Leaves the area noted as mapped."""
+
+    def unmap(self, start: int) -> int:
+        """Unmap."""
+        length = super().unmap(start)
+        self.mapped.put(start, length)
+        return length
+
+
 class AsksTheLastPage(Areas):
     """Asks whether the page before the next is mapped."""
 
@@ -385,6 +411,14 @@ STEPS: Final[dict[tuple[str, str], Faults]] = {
     ("VM-HELD", "unback"): [("the frame is not given up", LosesTheFrame)],
 }
 
+FILLED: Final[dict[str, Faults]] = {
+    "map": [("a new area counts as mapped", MapsAsMapped)],
+    "back": [("the frame is mapped nowhere", HoldsUnused), ("a page is left out", BacksThePageAhead)],
+    "alias": [("a page is left out", BacksThePageAhead)],
+    "unback": [("the page still counts", UnmapsUncounted)],
+    "unalias": [("the page still counts", UnmapsUncounted)],
+    "unmap": [("the area stays noted as mapped", UnmapsAsMapped)],
+}
 REFINES: Final[dict[str, Faults]] = {
     "MEM-APART/map/refines": [("only starts are compared", MapsOverOthers)],
     "VM-ALIGN/map/refines": [
