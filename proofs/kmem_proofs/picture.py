@@ -9,7 +9,7 @@ from typing import Final
 from kmem_proofs.case import State
 
 WIDTH: Final = 64  # characters of a bar
-LENGTHS: Final = ("free", "used", "areas", "spans", "mapped", "slabs")  # tables of a start and a length
+LENGTHS: Final = ("free", "used", "areas", "spans")  # tables of a start and a length
 
 
 def picture(was: State, became: State) -> list[str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from kmem_proofs.case import Claim, Rerun, Values, rerun
 from kmem_proofs.explore import Answer, Budget, Ended, contents, evaluated, explore, values_of
 from kmem_proofs.symbolic import Term, Unsupported, truth, z3
 from kmem_proofs.verdict import Proof, Verdict
+
+SMALL: Final = (16, 64, 4096, 1 << 17)  # bytes, pages or indices
 
 
 def prove(
@@ -63,9 +66,8 @@ def _on_path(claim: Claim, ended: Ended, budget: Budget, replay_paths: bool) -> 
         solver.push()
         solver.add(z3.Not(truth(goal)))
         if budget.check(solver) is Answer.YES:
-            return _counterexample(
-                claim, ended, _model(ended, budget), f"goal {index + 1} of {len(ended.goals)}"
-            )
+            model = (_small_model(ended, budget) if replay_paths else None) or _model(ended, budget)
+            return _counterexample(claim, ended, model, f"goal {index + 1} of {len(ended.goals)}")
         solver.pop()
     return None
 
@@ -80,6 +82,24 @@ def _model(ended: Ended, budget: Budget) -> Term:
     model = solver.model()
     solver.pop()
     return model
+
+
+def _small_model(ended: Ended, budget: Budget) -> Term | None:
+    """Return a model with small numbers, which people can look at; None if there is none, or not at once."""
+    solver, case = ended.case.run.solver, ended.case
+    terms = [*case.inputs.values()]
+    for table in case.before.values():
+        terms += [part for key in table.asked.keys for part in (key, table.value[key])]
+    for most in SMALL:
+        if budget.spent > budget.rlimit // 2:
+            return None
+        solver.push()
+        solver.add(*case.little(), *(z3.And(-most <= term, term <= most) for term in terms))
+        model = solver.model() if budget.check(solver) is Answer.YES else None
+        solver.pop()
+        if model is not None:
+            return model
+    return None
 
 
 def _counterexample(claim: Claim, ended: Ended, model: Term, what: str) -> Proof:
