@@ -25,10 +25,11 @@ from kmem_proofs.slabs import (
     assume_products,
     assume_slabs,
     begin,
+    pages_of,
     run,
     slabs_of,
 )
-from kmem_spec.cache import Slabs, has_slab, is_live, object_is_inside_its_slab
+from kmem_spec.cache import NO_SLAB, Slabs, has_slab, is_live, object_is_inside_its_slab
 from kmem_spec.calls import Answer
 from kmem_spec.extents import disjoint
 from kmem_spec.kmem_cache import OBJECT
@@ -120,6 +121,23 @@ def slabs_are_aligned(case: Case, code: Code) -> Sequence[bool]:
     return [base % cache.slab_bytes == 0, base > NULL]
 
 
+def slabs_begin_empty(case: Case, code: Code) -> Sequence[bool]:
+    """What `grow` makes is a slab of the cache with no live object, and each of its pages names it."""
+    cache, _, base, _ = begin(case, code, "grow")
+    page = case.number("page")
+    run(case, cache, "grow", base, 0)
+    inside = (base // P <= page) & (page < base // P + (1 << cache.order))
+    return [cache.slabs.get(base, NO_SLAB) == 0, implies(inside, cache.owners.get(page, NULL) == base)]
+
+
+def slabs_leave_nothing(case: Case, code: Code) -> Sequence[bool]:
+    """Where a slab went, none is left, and its pages name nobody: so they may be in the next."""
+    cache, _, base, _ = begin(case, code, "shrink")
+    run(case, cache, "shrink", base, 0)
+    named = [cache.owners.get(page, NULL) != NULL for page in pages_of(cache, base)]
+    return [has_slab(cache, base) ^ True, *(name ^ True for name in named)]
+
+
 def an_index_is_a_place(case: Case, rules: Callable[[Slabs, int], bool]) -> Sequence[bool]:
     """SLAB-INSIDE in its own words, of an object with an index."""
     cache, ghosts, one = arbitrary_cache(case, Cache), arbitrary_ghosts(case), case.number("one")
@@ -139,6 +157,8 @@ REFINES: Final[tuple[tuple[str, Callable[..., Sequence[bool]], str, Values], ...
     ("SLAB-EMPTY/shrink/refines", gives_back_no_live_memory, "shrink", {}),
     ("CACHE-ALIGN/alloc/refines", objects_are_aligned, "alloc", {"align": 32, "times": 3, "part": B // 32}),
     ("CACHE-ALIGN/grow/refines", slabs_are_aligned, "grow", {}),
+    ("SLAB-OWNER/grow/refines", slabs_begin_empty, "grow", {}),
+    ("SLAB-OWNER/shrink/refines", slabs_leave_nothing, "shrink", {}),
 )
 
 

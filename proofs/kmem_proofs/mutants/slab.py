@@ -223,6 +223,33 @@ class ShrinksTooFar(Cache):
         self.owners.put(base // PAGE_SIZE + (1 << self.order), NULL)
 
 
+class GrowsNoSlab(Cache):
+    """Takes the pages and makes no slab of them."""
+
+    def grow(self, base: int) -> None:
+        """Grow."""
+        super().grow(base)
+        self.slabs.drop(base)
+
+
+class ShrinksKeepingPages(Cache):
+    """Forgets the slab and leaves its pages with its name."""
+
+    def shrink(self, base: int) -> None:
+        """Shrink."""
+        require(self.slabs.get(base, NO_SLAB) == 0, "SLAB-EMPTY")
+        self.slabs.drop(base)
+
+
+class ShrinksNoSlab(Cache):
+    """Takes the pages and leaves the slab."""
+
+    def shrink(self, base: int) -> None:
+        """Shrink."""
+        super().shrink(base)
+        self.slabs.put(base, 0)
+
+
 ANYWHERE: Final = ("the pages may be in a slab", GrowsAnywhere)
 BY_FIRST: Final = ("only the first page is asked", GrowsByTheFirstPage)
 ELSEWHERE: Final = ("the count is noted at the object", CountsAtTheObject)
@@ -293,6 +320,14 @@ REFINES: Final[dict[str, Faults]] = {
         ("slots share a byte", AllocsTight),
     ],
     "CACHE-ALIGN/grow/refines": [("any page will do", GrowsByTheFirstPage)],
+    "SLAB-OWNER/grow/refines": [
+        ("the pages are no slab", GrowsNoSlab),
+        ("the last page is not noted", GrowsUnowned),
+    ],
+    "SLAB-OWNER/shrink/refines": [
+        ("the pages keep the name", ShrinksKeepingPages),
+        ("the slab stays", ShrinksNoSlab),
+    ],
 }
 
 
