@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from tests.machines.machine import Machine, picks, start, step, task
+from tests.machines.machine import Machine, picks
 from tests.machines.player import Thing
 from tests.machines.sizes import areas, counts, few, overflows
+from tests.machines.steps import start, step, task
 
 from kmem_oracle.script import ID_NULL
 from kmem_spec.gfp import GFP_KERNEL, GFP_USER, NOFAIL, NORETRY, ZERO

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from tests.machines.machine import Machine, masks, picks, start, step, task
+from tests.machines.machine import Machine, masks, picks
 from tests.machines.player import Home, Thing
+from tests.machines.steps import start, step, task
 
 from kmem_oracle.script import ID_NULL
 from kmem_spec.gfp import GFP_KERNEL, ZERO
@@ -57,20 +58,18 @@ class CacheRules(Machine):
         nth=st.integers(1, 2),
     )
     def allocate_objects_in_need(self, pick: int, n: int, nth: int) -> None:
-        self.play("fail_nth", nth)
-        self.armed = True
+        self.arm(nth)
         cache, mask = self.cache_and_mask(pick, GFP_KERNEL)
         self.play("kmem_cache_alloc_bulk", cache, mask, n, 0, home=cache)
 
-    @step(when=lambda self: task(self) and self.has("fail_nth"), size=object_sizes, gfp=masks)
-    def first_object_in_need(self, size: int, gfp: int) -> None:
+    @step(when=lambda self: task(self) and self.has("fail_nth"), size=object_sizes, zeroed=st.booleans())
+    def first_object_in_need(self, size: int, zeroed: bool) -> None:
         """No page is to be had for the first slab of a cache."""
         self.hold_cache(self.play("kmem_cache_create", 1, size, 0, 0, 0).result, size, ctor=False)
         cache = self.player.made()
         if cache in self.homes:
-            self.play("fail_nth", 1)
-            self.armed = True
-            self.play("kmem_cache_zalloc", cache, gfp, home=cache)
+            self.arm(1)
+            self.play("kmem_cache_zalloc" if zeroed else "kmem_cache_alloc", cache, GFP_KERNEL, home=cache)
 
     @step(when=lambda self: self.live("cache"), pick=picks)
     def free_object(self, pick: int) -> None:

@@ -140,7 +140,8 @@ def tables(kernel: Kernel) -> Mapping[str, object]:
             for each in lists
         ],
         "owners": (dict(kernel.caches.owners), dict(kernel.caches.constructed)),
-        "blocks": (listed(kernel.blocks.spans), dict(kernel.blocks.records)),
+        "blocks": listed(kernel.blocks.spans),
+        "records": {start: kernel.block_at(start) for start in listed(kernel.blocks.spans)},
         "freed": set(kernel.freed),
         "lent": dict(kernel.lent),
         "caches": {handle: (each.size, each.references) for handle, each in kernel.slab_caches.items()},

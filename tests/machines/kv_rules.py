@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from tests.machines.machine import Machine, masks, picks, start, step, task
+from tests.machines.machine import Machine, masks, picks
 from tests.machines.sizes import areas, shapes, sizes
+from tests.machines.steps import start, step, task
 
 from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE
 from kmem_spec.gfp import GFP_KERNEL
@@ -31,8 +32,7 @@ class KvRules(Machine):
     @step(size=st.integers(8193, 20 * 4096), gfp=masks)
     def kv_allocate_in_need(self, size: int, gfp: int) -> None:
         if self.has("fail_nth"):  # kmalloc has nothing, vmalloc has
-            self.play("fail_nth", 1)
-            self.armed = True
+            self.arm(1)
         self.play("kvmalloc", size, self.mask(gfp))
 
     @step(when=lambda self: task(self), size=st.integers(1, 30000), area=st.booleans())

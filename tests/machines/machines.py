@@ -73,14 +73,15 @@ def run(
     open_subject: Callable[[], Subject],
     profiles: Sequence[Profile],
     how: settings,
+    seed: int | None = None,
 ) -> None:
     """Run a machine on fresh subjects, before judges of these profiles."""
-    run_state_machine_as_test(ready(machine, open_subject, profiles), settings=how)
+    run_state_machine_as_test(ready(machine, open_subject, profiles, seed), settings=how)
 
 
-def run_on_model(name: str, how: settings, *, merge: bool = False) -> None:
+def run_on_model(name: str, how: settings, *, merge: bool = False, seed: int | None = None) -> None:
     """Run the machine of that name on the model, seen from within."""
-    run(MACHINES[name], partial(ModelSubject, merge=merge), PROFILES, how)
+    run(MACHINES[name], partial(ModelSubject, merge=merge), PROFILES, how, seed)
 
 
 def run_on_library(name: str, how: settings, worker: Worker, target: Target) -> None:

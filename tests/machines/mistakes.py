@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from hypothesis import strategies as st
-from tests.machines.machine import Machine, picks, step, task
+from tests.machines.machine import Machine, picks
+from tests.machines.steps import step, task
 
 from kmem_spec.apis import APIS, Api
 from kmem_spec.gfp import DMA, DMA32, GFP_KERNEL, GFP_NOWAIT, MOVABLE, NOFAIL, RECLAIMABLE, ZERO

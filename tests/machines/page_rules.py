@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from tests.machines.machine import Machine, masks, picks, start, step, task
+from tests.machines.machine import Machine, masks, picks
 from tests.machines.sizes import areas, orders, sizes
+from tests.machines.steps import start, step, task
 
 from kmem_oracle.script import ID_NULL
 from kmem_spec.gfp import COMP, GFP_KERNEL

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 from tests.machines.cache_rules import CacheRules
-from tests.machines.machine import masks, picks, start, step, task
+from tests.machines.machine import masks, picks
 from tests.machines.player import Home
+from tests.machines.steps import start, step, task
 
 from kmem_oracle.script import ID_NULL
 from kmem_spec.gfp import DIRECT_RECLAIM, GFP_KERNEL, GFP_NOWAIT, NOFAIL, ZERO
@@ -36,8 +37,7 @@ class PoolRules(CacheRules):
         nth=st.integers(1, 2),
     )
     def create_slab_pool_in_need(self, pick: int, nth: int) -> None:
-        self.play("fail_nth", nth)
-        self.armed = True
+        self.arm(nth)
         cache = self.pick(self.plain_caches(), pick)
         made = self.play("mempool_create_slab_pool", 40, cache).result
         self.hold_pool(made, self.homes[cache].size, cache)
@@ -74,7 +74,6 @@ class PoolRules(CacheRules):
     def let_pool_fail(self, pick: int, failing: bool) -> None:
         pool = self.pick(self.own_pools(), pick)
         self.play("mempool_fail", pool, int(failing))
-        self.homes[pool].failing = failing
 
     @step(when=lambda self: task(self) and self.unused_pools() != [], pick=picks)
     def destroy_pool(self, pick: int) -> None:
@@ -142,7 +141,7 @@ class PoolRules(CacheRules):
         """Return the mask that one may ask a pool with; of a library nobody asks to wait for ever."""
         mask = self.mask(gfp) & ~ZERO
         judge, handle = self.player.first, self.homes[pool].handle
-        if self.player.subject.refuses or judge.has_reserve(handle, judge.pools[handle]):
+        if self.player.subject.name == "model" or judge.has_reserve(handle, judge.pools[handle]):
             return mask
         return mask & ~(DIRECT_RECLAIM | NOFAIL)
 

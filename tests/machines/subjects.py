@@ -67,12 +67,15 @@ class ModelSubject:
     """The model's kernel, or one with a fault, on a small machine."""
 
     name = "model"
-    refuses = True
 
     def __init__(
         self, make: Callable[[int], Kernel] = Kernel, *, merge: bool = False, look: bool = True
     ) -> None:
-        """Start a kernel; `look` says whether its state is judged, and not its answers alone."""
+        """Start a kernel; `look` says whether its state is judged too, and what it refuses.
+
+        A kernel that is judged by its answers alone is asked for nothing that it should refuse.
+        """
+        self.refuses = look
         with (
             mock.patch.object(page, "DMA_PAGES", DMA_BYTES // PAGE_SIZE),
             mock.patch.object(page, "DMA32_PAGES", DMA32_BYTES // PAGE_SIZE),

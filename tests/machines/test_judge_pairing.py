@@ -12,7 +12,7 @@ from unittest import mock
 
 import pytest
 from hypothesis import settings
-from tests.machines import faulty_kernels as faulty
+from tests.machines.faulty import areas, caches, kmalloc, kv_and_pools, pages
 from tests.machines.machines import ZONED, run_on_fault
 from tests.machines.player import Player, Violation
 from tests.machines.subjects import ModelSubject
@@ -47,56 +47,56 @@ class Fault:
 
 
 FAULTS = [
-    Fault(faulty.ZeroIsNull, "kmalloc", "contract", ("SLAB-ZERO-SIZE",)),
-    Fault(faulty.NoMaximum, "kmalloc", "contract", ("SLAB-MAX",)),
-    Fault(faulty.WrappingProduct, "kmalloc", "contract", ("SLAB-ARRAY",)),
-    Fault(faulty.ClassTooSmall, "kmalloc", "contract", ("MEM-USABLE",)),
-    Fault(faulty.ErrorPointer, "kmalloc", "contract", ("MEM-NULL",)),
-    Fault(faulty.OddClass, "kmalloc", "contract", ("SLAB-ALIGN-POWER",)),
-    Fault(faulty.OddClass, "kmalloc", "linux-6.1", ("SLAB-CLASS", "SLAB-ALIGN-POWER")),
-    Fault(faulty.ShiftedClass, "kmalloc", "linux-6.12", ("SLAB-ALIGN-DIVISOR",)),
-    Fault(faulty.GivenTwice, "kmalloc", "contract", ("MEM-APART",)),
-    Fault(faulty.NoZeroing, "kmalloc", "contract", ("MEM-ZERO",)),
-    Fault(faulty.NoFlaggedZeroing, "pages", "contract", ("GFP-ZERO", "MEM-ZERO")),
-    Fault(faulty.OneTooMany, "kmalloc", "contract", ("MEM-KEEP",)),
-    Fault(faulty.NothingKept, "kmalloc", "contract", ("SLAB-REALLOC-KEEP",)),
-    Fault(faulty.SpoiledByFailure, "kmalloc", "contract", ("SLAB-REALLOC-FAIL",)),
-    Fault(faulty.NullForFreed, "kmalloc", "contract", ("SLAB-REALLOC-FREE",)),
-    Fault(faulty.DirtyTail, "kmalloc", "contract", ("SLAB-REALLOC-ZERO",)),
-    Fault(faulty.GrowingSize, "kmalloc", "contract", ("SLAB-KSIZE",)),
-    Fault(faulty.CopyShort, "kmalloc", "contract", ("SLAB-COPY",)),
-    Fault(faulty.NoNul, "kmalloc", "contract", ("SLAB-COPY",)),
-    Fault(faulty.RoundedDown, "kmalloc", "contract", ("SLAB-ROUNDUP",)),
-    Fault(faulty.NoMaximumOrder, "pages", "contract", ("PAGE-ORDER-MAX",)),
-    Fault(faulty.ShiftedBlocks, "pages", "contract", ("PAGE-ALIGN",)),
-    Fault(faulty.AnyZone, "pages", "zones", ("PAGE-ZONE",)),
-    Fault(faulty.ExactShort, "pages", "contract", ("MEM-APART", "MEM-KEEP")),
-    Fault(faulty.PageTwice, "pages", "contract", ("MEM-APART", "PAGE-BULK")),
-    Fault(faulty.OrderTooLarge, "pages", "contract", ("PAGE-ORDER-OF",)),
-    Fault(faulty.NofailFails, "pages", "contract", ("GFP-NOFAIL",)),
-    Fault(faulty.Restless, "pages", "contract", ("GFP-SLEEP",)),
-    Fault(faulty.NotConstructed, "caches", "contract", ("CACHE-CTOR",)),
-    Fault(faulty.ConstructedAgain, "caches", "contract", ("CACHE-CTOR-ONCE", "CACHE-DTOR")),
-    Fault(faulty.NotDestructed, "caches", "contract", ("CACHE-DTOR",)),
-    Fault(faulty.OtherConstructor, "caches", "contract", ("CACHE-CTOR", "CACHE-CTOR-OWN", "MEM-KEEP")),
-    Fault(faulty.BulkPartial, "caches", "contract", ("CACHE-BULK",)),
-    Fault(faulty.CachesAnywhere, "caches", "contract", ("CACHE-ALIGN",)),
-    Fault(faulty.CacheSizeLess, "caches", "contract", ("CACHE-SIZE", "MEM-USABLE")),
+    Fault(kmalloc.ZeroIsNull, "kmalloc", "contract", ("SLAB-ZERO-SIZE",)),
+    Fault(kmalloc.NoMaximum, "kmalloc", "contract", ("SLAB-MAX",)),
+    Fault(kmalloc.WrappingProduct, "kmalloc", "contract", ("SLAB-ARRAY",)),
+    Fault(kmalloc.ClassTooSmall, "kmalloc", "contract", ("MEM-USABLE",)),
+    Fault(kmalloc.ErrorPointer, "kmalloc", "contract", ("MEM-NULL",)),
+    Fault(kmalloc.OddClass, "kmalloc", "contract", ("SLAB-ALIGN-POWER",)),
+    Fault(kmalloc.OddClass, "kmalloc", "linux-6.1", ("SLAB-CLASS", "SLAB-ALIGN-POWER")),
+    Fault(kmalloc.ShiftedClass, "kmalloc", "linux-6.12", ("SLAB-ALIGN-DIVISOR",)),
+    Fault(kmalloc.GivenTwice, "kmalloc", "contract", ("MEM-APART", "SLAB-COPY")),
+    Fault(kmalloc.NoZeroing, "kmalloc", "contract", ("MEM-ZERO",)),
+    Fault(pages.NoFlaggedZeroing, "pages", "contract", ("GFP-ZERO", "MEM-ZERO")),
+    Fault(kmalloc.OneTooMany, "kmalloc", "contract", ("MEM-KEEP",)),
+    Fault(kmalloc.NothingKept, "kmalloc", "contract", ("SLAB-REALLOC-KEEP",)),
+    Fault(kmalloc.SpoiledByFailure, "kmalloc", "contract", ("SLAB-REALLOC-FAIL",)),
+    Fault(kmalloc.NullForFreed, "kmalloc", "contract", ("SLAB-REALLOC-FREE",)),
+    Fault(kmalloc.DirtyTail, "kmalloc", "contract", ("SLAB-REALLOC-ZERO",)),
+    Fault(kmalloc.GrowingSize, "kmalloc", "contract", ("SLAB-KSIZE",)),
+    Fault(kmalloc.CopyShort, "kmalloc", "contract", ("SLAB-COPY",)),
+    Fault(kmalloc.NoNul, "kmalloc", "contract", ("SLAB-COPY",)),
+    Fault(kmalloc.RoundedDown, "kmalloc", "contract", ("SLAB-ROUNDUP",)),
+    Fault(pages.NoMaximumOrder, "pages", "contract", ("PAGE-ORDER-MAX",)),
+    Fault(pages.ShiftedBlocks, "pages", "contract", ("PAGE-ALIGN",)),
+    Fault(pages.AnyZone, "pages", "zones", ("PAGE-ZONE",)),
+    Fault(pages.ExactShort, "pages", "contract", ("MEM-APART", "MEM-KEEP", "GFP-ZERO")),
+    Fault(pages.PageTwice, "pages", "contract", ("MEM-APART", "PAGE-BULK")),
+    Fault(pages.OrderTooLarge, "pages", "contract", ("PAGE-ORDER-OF",)),
+    Fault(pages.NofailFails, "pages", "contract", ("GFP-NOFAIL",)),
+    Fault(pages.Restless, "pages", "contract", ("GFP-SLEEP",)),
+    Fault(caches.NotConstructed, "caches", "contract", ("CACHE-CTOR",)),
+    Fault(caches.ConstructedAgain, "caches", "contract", ("CACHE-CTOR-ONCE", "CACHE-DTOR")),
+    Fault(caches.NotDestructed, "caches", "contract", ("CACHE-DTOR",)),
+    Fault(caches.OtherConstructor, "caches", "contract", ("CACHE-CTOR", "CACHE-CTOR-OWN", "MEM-KEEP")),
+    Fault(caches.BulkPartial, "caches", "contract", ("CACHE-BULK",)),
+    Fault(caches.CachesAnywhere, "caches", "contract", ("CACHE-ALIGN",)),
+    Fault(caches.CacheSizeLess, "caches", "contract", ("CACHE-SIZE", "MEM-USABLE")),
     Fault(Kernel, "areas", "contract", ("VM-GUARD",), ((area, "GUARD", 0), (space, "GUARD", 0)), "NoGuard"),
-    Fault(faulty.OneFrameForTwo, "areas", "contract", ("VM-FRAME-OWN", "MEM-KEEP", "VM-CONTENTS")),
-    Fault(faulty.AreaNotZeroed, "areas", "contract", ("MEM-ZERO",)),
-    Fault(faulty.AreaForNothing, "areas", "contract", ("VM-ZERO-SIZE",)),
-    Fault(faulty.AreaWraps, "areas", "contract", ("VM-MAX",)),
-    Fault(faulty.AreaArrayWraps, "areas", "contract", ("VM-ARRAY",)),
-    Fault(faulty.FramesReversed, "areas", "contract", ("VM-CONTENTS",)),
-    Fault(faulty.AreaMovedEmpty, "areas", "contract", ("VM-REALLOC-KEEP",)),
-    Fault(faulty.NoArea, "areas", "contract", ("VM-ADDR",)),
-    Fault(faulty.KvArrayWraps, "kv", "contract", ("KV-ARRAY",)),
-    Fault(faulty.KvTooLarge, "kv", "contract", ("KV-MAX",)),
-    Fault(faulty.KvUnaligned, "kv", "contract", ("KV-ALIGN",)),
-    Fault(faulty.BrokenReserve, "pools", "contract", ("POOL-RESERVE",)),
-    Fault(faulty.Impatient, "pools", "contract", ("POOL-WAITS",)),
-    Fault(faulty.ElementTwice, "pools", "contract", ("MEM-APART",)),
+    Fault(areas.OneFrameForTwo, "areas", "contract", ("VM-FRAME-OWN", "MEM-KEEP", "VM-CONTENTS")),
+    Fault(areas.AreaNotZeroed, "areas", "contract", ("MEM-ZERO",)),
+    Fault(areas.AreaForNothing, "areas", "contract", ("VM-ZERO-SIZE",)),
+    Fault(areas.AreaWraps, "areas", "contract", ("VM-MAX",)),
+    Fault(areas.AreaArrayWraps, "areas", "contract", ("VM-ARRAY",)),
+    Fault(areas.FramesReversed, "areas", "contract", ("VM-CONTENTS",)),
+    Fault(areas.AreaMovedEmpty, "areas", "contract", ("VM-REALLOC-KEEP",)),
+    Fault(areas.NoArea, "areas", "contract", ("VM-ADDR",)),
+    Fault(kv_and_pools.KvArrayWraps, "kv", "contract", ("KV-ARRAY",)),
+    Fault(kv_and_pools.KvTooLarge, "kv", "contract", ("KV-MAX",)),
+    Fault(kv_and_pools.KvUnaligned, "kv", "contract", ("KV-ALIGN",)),
+    Fault(kv_and_pools.BrokenReserve, "pools", "contract", ("POOL-RESERVE", "MEM-RETURNS")),
+    Fault(kv_and_pools.Impatient, "pools", "contract", ("POOL-WAITS",)),
+    Fault(kv_and_pools.ElementTwice, "pools", "contract", ("MEM-APART",)),
 ]
 
 
@@ -116,9 +116,9 @@ def test_what_only_one_version_promises_is_asked_of_no_other(
     profile: str, machine_settings: settings
 ) -> None:
     few = settings(machine_settings, max_examples=10)
-    run_on_fault("kmalloc", faulty.ShiftedClass, PROFILES[profile], few)
+    run_on_fault("kmalloc", kmalloc.ShiftedClass, PROFILES[profile], few)
     with pytest.raises(Violation):
-        run_on_fault("kmalloc", faulty.ShiftedClass, PROFILES["linux-6.12"], machine_settings)
+        run_on_fault("kmalloc", kmalloc.ShiftedClass, PROFILES["linux-6.12"], machine_settings)
 
 
 def test_an_object_in_the_place_of_a_live_one_is_seen_by_its_bytes_too() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 from tests.machines.coverage import SEEN
-from tests.machines.machine import RULES
 from tests.machines.machines import MACHINES, run_on_library
 from tests.machines.mistakes import Mistakes
 from tests.machines.player import Violation
+from tests.machines.steps import RULES
 from tests.targets import build
 
 from kmem_oracle.targets.process import Target, Worker
@@ -85,7 +85,10 @@ def test_a_faulty_library_is_found(
     name: str, fault: str, machine_settings: settings, worker: Worker, targets: Path
 ) -> None:
     path = build.library(fault, directory=targets, arena_mb=ARENA_MB)
-    quick = settings(machine_settings, phases=(Phase.generate,), report_multiple_bugs=False)
+    most = 4 * machine_settings.max_examples
+    quick = settings(
+        machine_settings, max_examples=most, phases=(Phase.generate,), report_multiple_bugs=False
+    )
     with pytest.raises(Violation) as caught:
         run_on_library(name, quick, worker, Target("library", str(path), fault))
     clauses = build.clauses()
