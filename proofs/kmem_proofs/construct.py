@@ -29,7 +29,7 @@ from kmem_proofs.builds import (
     is_home,
     run,
 )
-from kmem_proofs.case import Case, Values, implies, same
+from kmem_proofs.case import Case, Values, has, implies, same
 from kmem_proofs.mutants import construct as mutants
 from kmem_proofs.obligations import Obligation, obligation
 from kmem_proofs.rules import rule
@@ -190,14 +190,14 @@ def destructs_what_it_constructed(case: Case, code: Code) -> Sequence[bool]:
 
 
 def gives_back_nothing_constructed(case: Case, code: Code) -> Sequence[bool]:
-    """Where a slab goes, no slot of it is constructed any more: each destructor has run."""
+    """Where a slab goes, no slot of it is constructed any more: each destructor has run, and nothing counts."""
     cache, base, index = begin(case, code, "shrink")
     homes, places = case.table("homes", DictTable), case.table("places", DictTable)
     one = case.number("one")
     case.assume(is_home(cache, homes, places, one))
     mine = cache.constructed.get(one, NOBODY) == cache.number
     run(case, cache, "shrink", base, index)
-    return [implies(mine, homes.get(one, NULL) != base)]
+    return [implies(mine, homes.get(one, NULL) != base), has(cache.built, base) ^ True]
 
 
 def an_index_is_a_slot(case: Case, rules: Callable[[Construction, int], bool]) -> Sequence[bool]:

@@ -98,6 +98,15 @@ class ShrinksBuilt(BuiltCache):
         self.built.put(base, 0)
 
 
+class ShrinksCounted(BuiltCache):
+    """Leaves the count of the slab's constructed slots, which is 0."""
+
+    def shrink(self, base: int) -> None:
+        """Shrink."""
+        BuiltCache.shrink(self, base)
+        self.built.put(base, 0)
+
+
 class ShrinksTooFar(BuiltCache):
     """Takes the slot behind the slab for one that goes with it."""
 
@@ -298,7 +307,10 @@ REFINES: Final[dict[str, Faults]] = {
     "CACHE-CTOR-OWN/construct_beside/refines": [("somebody may have constructed it", ConstructsOver)],
     "CACHE-DTOR/destruct/refines": [("anybody's slot will do", DestructsAnybodys)],
     "CACHE-DTOR/destruct_beside/refines": [("anybody's slot will do", DestructsAnybodys)],
-    "CACHE-DTOR/shrink/refines": [("nobody asks for constructed slots", ShrinksBuilt)],
+    "CACHE-DTOR/shrink/refines": [
+        ("nobody asks for constructed slots", ShrinksBuilt),
+        ("the count stays", ShrinksCounted),
+    ],
 }
 
 
