@@ -190,7 +190,7 @@ def destructs_what_it_constructed(case: Case, code: Code) -> Sequence[bool]:
 
 
 def gives_back_nothing_constructed(case: Case, code: Code) -> Sequence[bool]:
-    """Where a slab goes, no slot of it is constructed any more: each destructor has run, and nothing counts."""
+    """Where a slab goes, no slot of it is constructed any more: each destructor has run, none counts."""
     cache, base, index = begin(case, code, "shrink")
     homes, places = case.table("homes", DictTable), case.table("places", DictTable)
     one = case.number("one")
