@@ -59,6 +59,10 @@ class AreaRules(Machine):
     def resize_area(self, pick: int, size: int, gfp: int) -> None:
         self.play("vrealloc", self.one(pick, "vmalloc"), size, gfp)
 
+    @step(when=lambda self: task(self) and self.live("vmalloc"), pick=picks, gfp=area_masks)
+    def resize_area_to_nothing(self, pick: int, gfp: int) -> None:
+        self.play("vrealloc", self.one(pick, "vmalloc"), 0, gfp)
+
     @step(when=task, size=areas, gfp=area_masks)
     def resize_no_area(self, size: int, gfp: int) -> None:
         self.play("vrealloc", ID_NULL, size, gfp)
