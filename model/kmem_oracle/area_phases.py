@@ -102,7 +102,7 @@ class AreaPhases(Draws):
         size = (64, 16, 200)[turn % 3] * PAGE_SIZE
         one, two, three = self.new(), self.new(), self.new()
         end = Op("vfree", 0, (one,))
-        yield from repeated(360 if turn == 0 else 2000, self.area(maker, one, size), end)
+        yield from repeated(40 if turn == 0 else 2000, self.area(maker, one, size), end)
         yield from repeated(120, self.area(maker, one, 1), end)
         yield from repeated(80, self.area(maker, one, 4 << 20), end)  # addresses may run out before memory
         yield from repeated(

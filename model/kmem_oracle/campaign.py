@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from kmem_spec.profile import Profile, load
 
 CALLS: Final = 200_000
 SECONDS: Final = 60.0
+PLENTY: Final = 50_000  # calls left with which the next phase may begin beside one that goes on
 CALL_SECONDS: Final = 5.0
 SHRINK_SECONDS: Final = 3.5
 REPLAY_SECONDS: Final = 0.6  # a call that once hung need not be waited for as long again
@@ -74,7 +74,7 @@ def campaign(
     `profile` is the name of a profile, or empty for the one that the target names, or else `contract`.
     Errors   CouldNotRun, ProfileError
     """
-    with worker_for(budget) as worker, worker_for(budget) as other:
+    with worker_for(budget) as worker, worker_for(budget) as second, worker_for(budget) as third:
         with worker.open(target) as run:
             promised = load(profile or run.profile or "contract")
             apis = run.apis
@@ -89,7 +89,7 @@ def campaign(
         gc.collect()
         gc.disable()  # events are many, and none of them is part of a cycle
         try:
-            phases = _Phases(generator, target, (worker, other), begin, budget)
+            phases = _Phases(generator, target, (worker, second, third), begin, budget)
             worker = phases.run(result, judge, progress)
         except KeyboardInterrupt:
             result.interrupted = True
@@ -124,54 +124,65 @@ def replay(
 
 
 class _Phases:
-    """The phases of a campaign, on two workers in turn: one begins while the last of another is judged."""
+    """The phases of a campaign, on workers in turn: the next ones run while one is judged."""
 
     def __init__(
         self,
         generator: Generator,
         target: Target,
-        workers: tuple[Worker, Worker],
+        workers: Sequence[Worker],
         begin: float,
         budget: Budget,
     ) -> None:
         """Play nothing yet."""
         self._phases = generator.phases()
         self._target = target
-        self._workers = deque(workers)
+        self._free = deque(workers)
         self._left = budget.calls
         self._deadline = begin + budget.seconds
+        self._ahead: deque[tuple[str, Worker, Playing]] = deque()
 
     def run(self, result: Result, judge: Judge, progress: Callable[[str], None]) -> Worker:
-        """Play until a violation or the end of the budget; return the worker that is free then."""
-        following = self._next(0)
-        while following is not None:
-            (name, playing), following = following, None
+        """Play until a violation or the end of the budget; return a worker that is free then."""
+        self._begin_next(0, last=True)
+        while self._ahead:
+            name, worker, playing = self._ahead.popleft()
             progress(name)
-            self._workers[1].load(self._target)
+            playing.limit = self._left
             with playing:
-                while (outcome := playing.step(judge)) is None:
-                    if playing.all_sent and following is None:
-                        following = self._next(playing.sent)
-                        if following is not None:
-                            following[1].feed()
+                outcome = None
+                while outcome is None:
+                    self._begin_next(playing.sent, last=playing.all_sent)
+                    outcome = playing.step(judge)
+            self._free.append(worker)
             result.calls += outcome.calls
             self._left -= outcome.calls
             if outcome.finding is not None:
                 result.play, result.phase = outcome, name
-                return self._workers[0 if following is None else 1]
-            following = following or self._next(0)
-        return self._workers[0]
+                return worker
+            self._begin_next(0, last=True)
+        return self._free[0]
 
-    def _next(self, sent: int) -> tuple[str, Playing] | None:
-        """Return the next phase and its run on the other worker; `sent` calls are not yet off the budget."""
-        if self._left <= sent or time.monotonic() >= self._deadline:
-            return None
+    def _begin_next(self, sent: int, *, last: bool) -> None:
+        """Begin the next phase if a worker is free for it, and calls are left.
+
+        `sent` calls of the phase that is judged are not yet off the budget, and unless it sent its `last`,
+        more may follow: then only what is left in plenty is given to another.
+        """
+        left = self._left - sent - sum(playing.sent for _, _, playing in self._ahead)
+        enough = left > PLENTY or (last and not self._ahead and left > 0)
+        if not self._free or not enough or time.monotonic() >= self._deadline:
+            return
         phase = next(self._phases, None)
         if phase is None:
-            return None
-        self._workers.rotate()
-        ops = itertools.islice(phase.ops, self._left - sent)
-        return phase.name, Playing(self._workers[0], self._target, ops, self._deadline)
+            return
+        worker = self._free.popleft()
+        playing = Playing(worker, self._target, phase.ops, self._deadline)
+        playing.limit = left
+        playing.feed()
+        self._ahead.append((phase.name, worker, playing))
+        if self._free:
+            self._free[0].load(self._target)
 
 
 def worker_for(budget: Budget) -> Worker:

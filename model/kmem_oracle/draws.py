@@ -63,8 +63,9 @@ def repeated(count: int, *ops: Op) -> Iterator[Op]:
 class Draws:
     """Draw calls for a target with the calls `apis`, and keep count of what should be live."""
 
-    def __init__(self, seed: int, profile: Profile, apis: frozenset[str]) -> None:
+    def __init__(self, seed: int | str, profile: Profile, apis: frozenset[str]) -> None:
         """Draw everything from `seed`."""
+        self.seed = seed
         self.random = random.Random(seed)
         self.profile = profile
         names = NAMES[profile.gfp]

@@ -62,13 +62,16 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
     """Make phases for a target."""
 
     def phases(self) -> Iterator[Phase]:
-        """Yield phases of calls that the target has: each aim in turn, again and again with other draws."""
-        aims = [(name, make) for name, make, possible in self.aims() if possible]
+        """Yield phases of calls that the target has: each aim in turn, again and again with other draws.
+
+        A phase draws from a seed of its own, so that it is the same whether or not others were read before.
+        """
         known = self.apis.union(DRIVERS)
+        aims = [place for place, (_, _, possible) in enumerate(self.aims()) if possible]
         for turn in range(1 << 30 if aims else 0):
-            for name, make in aims:
-                self.live.clear()
-                self.next, self.bytes = 1, 0
+            for place in aims:
+                fresh = Generator(f"{self.seed}, turn {turn}, aim {place}", self.profile, self.apis)
+                name, make, _ = fresh.aims()[place]
                 yield Phase(name, (op for op in make(turn) if op.api in known))
 
     def aims(self) -> list[Aim]:

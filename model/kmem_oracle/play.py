@@ -7,6 +7,7 @@ their way, to another worker, while the last ones of this are judged.
 from __future__ import annotations
 
 import itertools
+import sys
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
@@ -59,6 +60,7 @@ class Playing:
 
     sent       how many calls were sent
     all_sent   whether there are no more to send
+    limit      how many calls may be sent
     """
 
     def __init__(self, worker: Worker, target: Target, ops: Iterable[Op], deadline: float) -> None:
@@ -75,6 +77,7 @@ class Playing:
         self._base = -1
         self.sent = 0
         self.all_sent = False
+        self.limit = sys.maxsize
 
     def __enter__(self) -> Self:
         """Return the run of calls."""
@@ -89,7 +92,8 @@ class Playing:
     def feed(self) -> None:
         """Send as many calls as may be on their way."""
         while len(self._chunks) < AHEAD and not self.all_sent:
-            chunk = [] if time.monotonic() >= self._deadline else list(itertools.islice(self._source, CHUNK))
+            room = 0 if time.monotonic() >= self._deadline else min(CHUNK, self.limit - self.sent)
+            chunk = list(itertools.islice(self._source, max(0, room)))
             if chunk:
                 self._run.start(chunk)
                 self._chunks.append(chunk)

@@ -78,7 +78,7 @@ enum fault {
     FAULT_CACHE_ZALLOC_SHORT,     /* kmem_cache_zalloc clears whole words less one | MEM-ZERO GFP-ZERO */
     FAULT_BULK_PART,              /* a bulk allocation that fails returns what it has | CACHE-BULK */
     FAULT_BULK_FAIL_LEAKS,        /* a bulk allocation that fails keeps what it has | MEM-LIVENESS */
-    FAULT_BULK_TWICE,             /* a bulk of 12 or more gives its first object twice | MEM-APART CACHE-CTOR */
+    FAULT_BULK_TWICE,             /* a bulk of 12 or more gives its first object twice | MEM-APART CACHE-CTOR GFP-ZERO MEM-ZERO */
     FAULT_BULK_FREE_FORGETS,      /* a bulk free of 8 or more keeps the last | MEM-LIVENESS CACHE-DTOR */
     FAULT_SHRINK_LIVE,            /* shrink frees a slab of one live object | MEM-APART MEM-KEEP CACHE-DTOR */
     FAULT_DESTROY_LEAKS,          /* destroy keeps the pages of one slab of several | MEM-LIVENESS */

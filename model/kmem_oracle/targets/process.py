@@ -72,6 +72,7 @@ class Worker:
         self.call_seconds = call_seconds
         self.memory_limit = memory_limit
         self._loading: Target | None = None
+        self._ending: Run | None = None
 
     def __enter__(self) -> Self:
         """Start the worker."""
@@ -121,10 +122,22 @@ class Worker:
     def load(self, target: Target) -> None:
         """Let the worker load a target while something else goes on; `open` it next.
 
-        Needs    the run before has ended
+        Needs    the run before has ended, or was asked to
         """
+        self.settle()
         self._loading = target
         self.tell(("open", target.kind, target.name, self.memory_limit), marked=True)
+
+    def end(self, run: Run) -> None:
+        """Ask a run's child to end; that it did is seen to before the next is loaded."""
+        self._ending = run
+        self.tell(("end",))
+
+    def settle(self) -> None:
+        """Wait until no child is left of a run that was asked to end."""
+        ending, self._ending = self._ending, None
+        if ending is not None:
+            ending.await_end()
 
     def message(self) -> Message | None:
         """Return the next message of the worker, None if it is gone."""
@@ -209,11 +222,16 @@ class Run:
         if self._ended:
             return
         if kind is None and not self._sent:
-            self._worker.tell(("end",))
-            if self._worker.waiting(2.0):
-                self._await_exit()
-                return
-        self._kill()
+            self._worker.end(self)
+        else:
+            self._kill()
+
+    def await_end(self) -> None:
+        """Wait for the end that the child was asked for; kill it if that takes long."""
+        if self._worker.waiting(2.0):
+            self._await_exit()
+        else:
+            self._kill()
 
     def start(self, ops: Sequence[Op]) -> None:
         """Send a chunk of at most CHUNK calls, AHEAD chunks at most; `finish` gives what became of each."""

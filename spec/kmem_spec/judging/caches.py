@@ -97,7 +97,7 @@ class Caches(Notes):
         if self.held[handle]:
             text = f"{show(call)}: {self.held[handle]} objects live"
             return self.finding("CALLER-DESTROY", text, known.birth)
-        pools = [pool.birth for pool in self.pools.values() if pool.cache == handle]
+        pools = [pool.birth for pool in self.pools.values() if pool.cache == handle and pool.sure > 0]
         if pools:
             return self.finding("CALLER-DESTROY", f"{show(call)}: a mempool has objects of it", *pools)
         return None

@@ -40,7 +40,8 @@ class Losses(Areas):
         sleeps = api.sleeps
         if "gfp" in api.parameters and not (api.role == "bulk" and argument(api, call.args, "count") == 0):
             sleeps = sleeps or may_sleep(argument(api, call.args, "gfp"))
-        if not sleeps or not self.atomic:
+        nothing = api.role == "destroy" and call.args[0] == 0  # returns at once
+        if not sleeps or not self.atomic or nothing:
             return None
         return self.finding("CALLER-CONTEXT", f"{show(call)} may sleep, and is made in atomic context")
 
