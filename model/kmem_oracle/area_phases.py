@@ -139,6 +139,13 @@ class AreaPhases(Draws):
                         yield Op(api, self.new(), (count, size, self.bases[0]))
         for item in (0, -1, *live):
             yield Op("kvfree", 0, (item,))
+        for api in makers:  # dirty memory, made large enough to be had another way, comes back zeroed
+            if APIS[api].zeroes:
+                for size in (200_000, (1 << 22) + 1):
+                    for each in (makers[0], api):
+                        item = self.new()
+                        yield self.either_op(each, item, size)
+                        yield Op("kvfree", 0, (item,))
         if "kvrealloc" in self.apis:
             yield from self.ladder("kvrealloc", "kvfree", makers, 40)
         item = self.new()
