@@ -8,10 +8,42 @@ from __future__ import annotations
 from importlib.resources import files
 
 import kmem_spec.judge  # noqa: F401  # declares every clause, for the reports
-from kmem_proofs import area, construct, constructed, gfp, layout, ledger, objects, page, slab, small, units
+from kmem_proofs import (
+    area,
+    construct,
+    constructed,
+    gfp,
+    layout,
+    ledger,
+    marks,
+    masks,
+    objects,
+    page,
+    pairs,
+    places,
+    slab,
+    small,
+    units,
+)
 from kmem_proofs.obligations import Obligation
 
-MODULES = (units, layout, ledger, gfp, page, area, slab, objects, construct, constructed, small)
+MODULES = (
+    units,
+    layout,
+    ledger,
+    gfp,
+    page,
+    area,
+    slab,
+    objects,
+    construct,
+    constructed,
+    small,
+    masks,
+    pairs,
+    marks,
+    places,
+)
 
 
 def catalogue() -> dict[str, Obligation]:

@@ -73,7 +73,7 @@ def pair_of(one: int, two: int) -> Pair | None:
         return "GFP-NOFAIL"
     if one == two | HIGH and one != two:
         return "GFP-ATOMIC-REACH"
-    return "GFP-USER" if one ^ two == HARDWALL else None
+    return "GFP-USER" if one == two ^ HARDWALL else None
 
 
 @dataclass(slots=True)
