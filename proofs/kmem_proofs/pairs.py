@@ -48,6 +48,9 @@ def nofail_pairs(case: Case, code: PairOf) -> Sequence[bool]:
 def both_ways(case: Case, code: PairOf) -> Sequence[bool]:
     """GFP-USER compares both ways: GFP_USER fails where GFP_KERNEL does, and the other way round."""
     (one, _), (two, _) = any_and(case, HARDWALL)
+    upper, lower = case.number("upper"), case.number("lower")
+    case.assume(one == upper * HARDWALL + lower, lower >= 0, lower < HARDWALL)
+    case.assume(one // HARDWALL == upper)  # GFP-SLEEP/quotient/exact, for cvc5
     return [(case.call(code, one, two) == "GFP-USER") == (case.call(code, two, one) == "GFP-USER")]
 
 
@@ -101,4 +104,10 @@ def obligations() -> Iterator[Obligation]:
         ("GFP-NOFAIL/others/implies", nofail_pairs, NOFAIL, HIGH, "any two", mutants.any_two_must_not_fail),
     ]
     for name, claim, bit, one, says, mutant in rows:
-        yield obligation(name, claim, pair_of, witness={**no_bits(bit), "one": one}, mutants=[(says, mutant)])
+        yield obligation(
+            name,
+            claim,
+            pair_of,
+            witness={**no_bits(bit), "one": one, "upper": 1, "lower": 0},
+            mutants=[(says, mutant)],
+        )
