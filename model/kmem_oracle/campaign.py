@@ -144,6 +144,8 @@ class _Phases:
 
     def run(self, result: Result, judge: Judge, progress: Callable[[str], None]) -> Worker:
         """Play until a violation or the end of the budget; return a worker that is free then."""
+        for worker in self._free:
+            worker.load(self._target)
         self._begin_next(0, last=True)
         while self._ahead:
             name, worker, playing = self._ahead.popleft()
@@ -172,6 +174,8 @@ class _Phases:
         left = self._left - sent - sum(playing.sent for _, _, playing in self._ahead)
         enough = left > PLENTY or (last and not self._ahead and left > 0)
         if not self._free or not enough or time.monotonic() >= self._deadline:
+            return
+        if not last and not self._free[0].is_ready(self._target):  # till then there is something to judge
             return
         phase = next(self._phases, None)
         if phase is None:

@@ -114,8 +114,7 @@ class Worker:
 
         Errors   CouldNotRun
         """
-        if self._loading != target:
-            self.load(target)
+        self.load(target)
         self._loading = None
         return Run(self, target)
 
@@ -124,9 +123,16 @@ class Worker:
 
         Needs    the run before has ended, or was asked to
         """
+        if self._loading == target:
+            return
         self.settle()
         self._loading = target
         self.tell(("open", target.kind, target.name, self.memory_limit), marked=True)
+
+    def is_ready(self, target: Target) -> bool:
+        """Say whether a target that is being loaded answers; begin to load it if it is not."""
+        self.load(target)
+        return self.waiting(0)
 
     def end(self, run: Run) -> None:
         """Ask a run's child to end; that it did is seen to before the next is loaded."""
