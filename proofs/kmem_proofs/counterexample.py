@@ -54,7 +54,7 @@ def _program(obligation: Obligation, values: Values) -> list[str]:
         lines += [f"state = {call.before}"] if call.before else []
         say = f"print({call.call}{', state' if call.before else ''})"
         returned = not call.outcome.startswith(("refused", "did not"))
-        # what is printed is a program for people: a step broken on purpose may fail in any way, and it shows how
+        # printed for people to run: a step broken on purpose may fail in any way, and this shows how
         lines += (
             [say]
             if returned
