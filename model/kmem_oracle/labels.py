@@ -87,6 +87,13 @@ class Labels:
         name, index = self._known[item]
         return Label(name, "" if index == ALONE else str(index))
 
+    def extents(self) -> dict[str, int]:
+        """Return the names given so far, and for how many objects each; 0 for one that stands alone."""
+        room: dict[str, int] = {}
+        for name, place in self._known.values():
+            room[name] = max(room.get(name, 0), place + 1)
+        return room
+
     def over_rounds(self, part: Round) -> list[list[Label]] | None:
         """Return the labels in each call of a round, with `i` in them; None if none can say it."""
         labelled: list[list[Label]] = []

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kmem_oracle.labels import Label, Labels
-from kmem_oracle.rounds import LONGEST_PATTERN, ids_of, parts_of
+from kmem_oracle.outline import Loop, Row, outline, row_of
 from kmem_oracle.script import Op
 from kmem_oracle.syntax import ID_KINDS, WORDS, flags_of
 from kmem_spec import gfp
@@ -22,31 +22,24 @@ _WORDS: Final = {(kind, value): word for kind, words in WORDS.items() for word, 
 
 def lines_of(ops: Sequence[Op], names: Mapping[str, int] = gfp.NAMES_6_1) -> list[str]:
     """Return the lines of a script that reads back as `ops`, but for the numbers of its ids."""
-    return _lines(ops, 0, len(ops), Labels(ops), names)
+    return _lines(outline(ops, 0, len(ops), Labels(ops)), names)
 
 
 def line_of_each(ops: Sequence[Op], names: Mapping[str, int] = gfp.NAMES_6_1) -> list[str]:
     """Return one line for each call, what repeats unrolled."""
     labels = Labels(ops)
-    return [_line(op, [labels.of(item) for item in ids_of(op)], names) for op in ops]
+    return [_line(*row_of(op, labels), names) for op in ops]
 
 
-def _lines(ops: Sequence[Op], begin: int, end: int, labels: Labels, names: Mapping[str, int]) -> list[str]:
+def _lines(parts: Sequence[Row | Loop], names: Mapping[str, int]) -> list[str]:
     """Return the lines for a stretch of a script."""
     lines: list[str] = []
-    for part in parts_of(ops, begin, end):
-        inside = labels.over_rounds(part) if part.count > 1 and part.length <= LONGEST_PATTERN else None
-        if inside is not None:
-            body = ops[part.start : part.start + part.length]
-            inner = [_line(op, labelled, names) for op, labelled in zip(body, inside, strict=True)]
-        elif part.count > 1 and part.length > LONGEST_PATTERN:
-            inner = _lines(ops, part.start, part.start + part.length, labels, names)
-        else:
-            stretch = ops[part.start : part.end]
-            lines.extend(_line(op, [labels.of(item) for item in ids_of(op)], names) for op in stretch)
+    for part in parts:
+        if isinstance(part, Row):
+            lines.append(_line(part.op, part.labels, names))
             continue
-        lines.append(f"repeat {part.count} {{")
-        lines.extend(f"  {line}" for line in inner)
+        lines.append(f"repeat {part.rounds} {{")
+        lines.extend(f"  {line}" for line in _lines(part.body, names))
         lines[-1] += " }"
     return lines
 
