@@ -51,22 +51,9 @@ CLAUSES: Final = tuple(mutants.BEGINNINGS)
 def keeps(case: Case, code: Code, step: str, clause: str) -> Sequence[bool]:
     """A step keeps the clause, at any point."""
     space, at = begin(case, code, step)
+    case.assume(rule(clause, space, *at.of(clause)))  # VM-FRAMES is asked nowhere else
     at = run(case, space, step, at)
     return [rule(clause, space, *at.of(clause))]
-
-
-def keeps_mapped_parts_filled(case: Case, code: Code, step: str) -> Sequence[bool]:
-    """VM-MAPPED, its other half: each page of the mapped part of an area has a frame."""
-    space, at = begin(case, code, step)
-
-    def is_filled() -> bool:
-        end = at.one + space.mapped.get(at.one, 0)
-        inside = (at.page % P == 0) & (at.one <= at.page) & (at.page < end)
-        return implies(inside, is_mapped(space, at.page))
-
-    case.assume(is_filled())
-    run(case, space, step, at)
-    return [is_filled()]
 
 
 def begins_legal(case: Case, make: Callable[..., Areas], clause: str) -> Sequence[bool]:
@@ -247,14 +234,6 @@ def obligations() -> Iterator[Obligation]:
             Areas,
             witness={"low": 0, "high": 16 * P, **LOOKING, "start": 0},
             mutants=mutants.BEGINNINGS[clause],
-        )
-    for step in STEPS:
-        yield obligation(
-            f"VM-MAPPED/{step}_filled/preserved",
-            partial(keeps_mapped_parts_filled, step=step),
-            Areas,
-            witness={**SPACE, **LOOKING, **ARGUMENTS[step]},
-            mutants=mutants.FILLED[step],
         )
     for clause, step, arguments in REFUSED:
         yield obligation(

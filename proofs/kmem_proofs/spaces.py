@@ -40,6 +40,7 @@ class Points:
             "VM-MAPPED": (self.one,),
             "VM-UNMAPPED": (self.one,),
             "VM-INSIDE": (self.page, self.within),
+            "VM-FRAMES": (self.page, self.one),
             "VM-FRAME": (self.page,),
             "VM-ONE-FRAME": (self.page,),
             "VM-HELD": (self.held,),

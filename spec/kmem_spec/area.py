@@ -196,6 +196,23 @@ def page_is_inside(space: Space, page: int, start: int) -> bool:
 
 
 @clause(
+    "VM-FRAMES",
+    "Every page of the mapped part of an area has a frame behind it: none is left out.",
+    source="mm/vmalloc.c: vm_area_alloc_pages, vmap_pages_range, on the number of pages",
+    kind="state",
+    promises=(),
+    applies=lambda space, page, start: (
+        (page % PAGE_SIZE == 0) & (start <= page) & (page < start + space.mapped.get(start, NOTHING))
+    ),
+    witness=(GOOD, 3 * P, 2 * P),
+    broken=(BAD, 4 * P, 2 * P),
+)
+def page_is_backed(space: Space, page: int, _start: int) -> bool:
+    """Look up the frame of a page in the mapped part of the area at `_start`."""
+    return is_mapped(space, page)
+
+
+@clause(
     "VM-FRAME",
     "The frame behind a page of an area is that page's alone: it backs no other page, of this area or of "
     "another. Pages of a vmap show frames of somebody else.",
@@ -268,6 +285,11 @@ def broken_clauses(space: Space) -> list[str]:
         "VM-MAPPED": all(mapping_stops_at_the_guard(space, start) for start in starts),
         "VM-UNMAPPED": all(mapping_has_its_area(space, start) for start in points_of(space.mapped)),
         "VM-INSIDE": all(page_is_inside(space, page, area_of(starts, page)) for page in pages),
+        "VM-FRAMES": all(
+            page_is_backed(space, page, start)
+            for start in starts
+            for page in range(start, start + space.mapped.get(start, NOTHING), PAGE_SIZE)
+        ),
         "VM-FRAME": all(frame_is_of_its_page(space, page) for page in own),
         "VM-ONE-FRAME": all(page_has_one_frame(space, page) for page in pages),
         "VM-HELD": all(held_frame_is_mapped(space, frame) for frame in points_of(space.backing)),

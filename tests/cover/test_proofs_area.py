@@ -30,6 +30,7 @@ READS = {
     "VM-MAPPED": {"areas", "mapped"},
     "VM-UNMAPPED": {"areas", "mapped"},
     "VM-INSIDE": {"frames", "aliases", "mapped"},
+    "VM-FRAMES": {"frames", "aliases", "mapped"},
     "VM-FRAME": {"frames", "backing"},
     "VM-ONE-FRAME": {"frames", "aliases"},
     "VM-HELD": {"frames", "backing"},

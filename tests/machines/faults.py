@@ -123,6 +123,13 @@ def one_frame(self: Areas, start: int, frame: int) -> None:
     self.mapped.put(start, page + PAGE_SIZE - start)
 
 
+def no_frame(self: Areas, start: int, frame: int) -> None:
+    """Count a page of an area as mapped, and put no frame behind it."""
+    page = self._next_page(start)
+    self.backing.put(frame, page)
+    self.mapped.put(start, page + PAGE_SIZE - start)
+
+
 def forgotten_slot(self: BuiltCache, base: int) -> int:
     """Count a slot as constructed and do not note where."""
     index = self.built.get(base, 0)
@@ -187,6 +194,7 @@ STATE_FAULTS: Final = [
         "an area goes before its pages", Space, "hide", kept_aliases, "areas", ("VM-UNMAPPED", "VM-INSIDE")
     ),
     StateFault("one frame backs an area", Areas, "back", one_frame, "areas", ("VM-FRAME",)),
+    StateFault("an area has no frames", Areas, "back", no_frame, "areas", ("VM-FRAMES", "VM-HELD")),
     StateFault(
         "a slot is constructed nowhere",
         BuiltCache,

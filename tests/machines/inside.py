@@ -29,6 +29,7 @@ OF_AREAS: Final = (
     "VM-MAPPED",
     "VM-UNMAPPED",
     "VM-INSIDE",
+    "VM-FRAMES",
     "VM-FRAME",
     "VM-ONE-FRAME",
     "VM-HELD",

@@ -395,6 +395,15 @@ STEPS: Final[dict[tuple[str, str], Faults]] = {
     ("VM-INSIDE", "unback"): [("the page stays mapped", KeepsThePage)],
     ("VM-INSIDE", "unalias"): [("the page stays mapped", KeepsThePage)],
     ("VM-INSIDE", "unmap"): [("pages are still mapped", UnmapsMapped)],
+    ("VM-FRAMES", "map"): [("a new area counts as mapped", MapsAsMapped)],
+    ("VM-FRAMES", "back"): [
+        ("the frame is mapped nowhere", HoldsUnused),
+        ("a page is left out", BacksThePageAhead),
+    ],
+    ("VM-FRAMES", "alias"): [("a page is left out", BacksThePageAhead)],
+    ("VM-FRAMES", "unback"): [("the page still counts", UnmapsUncounted)],
+    ("VM-FRAMES", "unalias"): [("the page still counts", UnmapsUncounted)],
+    ("VM-FRAMES", "unmap"): [("the area stays noted as mapped", UnmapsAsMapped)],
     ("VM-FRAME", "back"): [
         ("the frame may back another page", BacksWithAnyFrame),
         ("the frame names another page", BacksTheWrongPage),
@@ -411,14 +420,6 @@ STEPS: Final[dict[tuple[str, str], Faults]] = {
     ("VM-HELD", "unback"): [("the frame is not given up", LosesTheFrame)],
 }
 
-FILLED: Final[dict[str, Faults]] = {
-    "map": [("a new area counts as mapped", MapsAsMapped)],
-    "back": [("the frame is mapped nowhere", HoldsUnused), ("a page is left out", BacksThePageAhead)],
-    "alias": [("a page is left out", BacksThePageAhead)],
-    "unback": [("the page still counts", UnmapsUncounted)],
-    "unalias": [("the page still counts", UnmapsUncounted)],
-    "unmap": [("the area stays noted as mapped", UnmapsAsMapped)],
-}
 REFINES: Final[dict[str, Faults]] = {
     "MEM-APART/map/refines": [("only starts are compared", MapsOverOthers)],
     "VM-ALIGN/map/refines": [
@@ -475,6 +476,10 @@ def _mapping_alone(space: Areas) -> None:
     space.mapped.put(0, 0)
 
 
+def _page_counted(space: Areas) -> None:
+    space.mapped.put(0, PAGE_SIZE)
+
+
 def _page_alone(space: Areas) -> None:
     space.frames.put(0, 0)
 
@@ -494,6 +499,7 @@ BEGINNINGS: Final[dict[str, list[tuple[str, Callable[..., Areas]]]]] = {
     "VM-MAPPED": [("it has an area of which nobody knows what is mapped", _beginning(_guard_alone))],
     "VM-UNMAPPED": [("it has something mapped and no area", _beginning(_mapping_alone))],
     "VM-INSIDE": [("it has a page and no area", _beginning(_page_alone))],
+    "VM-FRAMES": [("it has a page mapped and no frame", _beginning(_page_counted))],
     "VM-FRAME": [("it has a page with a frame that is not held", _beginning(_page_alone))],
     "VM-ONE-FRAME": [("it has a page with two frames", _beginning(_two_frames))],
     "VM-HELD": [("it holds a frame that backs no page", _beginning(_frame_alone))],
