@@ -146,7 +146,7 @@ class _Phases:
         """Play until a violation or the end of the budget; return a worker that is free then."""
         for worker in self._free:
             worker.load(self._target)
-        self._begin_next(0, last=True)
+        self._begin_next(0, last=True, wait=True)
         while self._ahead:
             name, worker, playing = self._ahead.popleft()
             progress(name)
@@ -162,11 +162,11 @@ class _Phases:
             if outcome.finding is not None:
                 result.play, result.phase = outcome, name
                 return worker
-            self._begin_next(0, last=True)
+            self._begin_next(0, last=True, wait=not self._ahead)
         return self._free[0]
 
-    def _begin_next(self, sent: int, *, last: bool) -> None:
-        """Begin the next phase if a worker is free for it, and calls are left.
+    def _begin_next(self, sent: int, *, last: bool, wait: bool = False) -> None:
+        """Begin the next phase if a worker is free for it, and calls are left; `wait` until one is.
 
         `sent` calls of the phase that is judged are not yet off the budget, and unless it sent its `last`,
         more may follow: then only what is left in plenty is given to another.
@@ -175,7 +175,7 @@ class _Phases:
         enough = left > PLENTY or (last and not self._ahead and left > 0)
         if not self._free or not enough or time.monotonic() >= self._deadline:
             return
-        if not last and not self._free[0].is_ready(self._target):  # till then there is something to judge
+        if not wait and not self._free[0].is_ready(self._target):  # till then there is something to judge
             return
         phase = next(self._phases, None)
         if phase is None:

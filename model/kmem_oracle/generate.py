@@ -58,30 +58,40 @@ class Phase:
 Aim = tuple[str, Callable[[int], Iterator[Op]], bool]
 
 
+def spread(some: list[Aim], others: list[Aim]) -> list[Aim]:
+    """Return both lists in their order, the shorter one spread evenly over the longer."""
+    places = [((place + 1) / (len(some) + 1), aim) for place, aim in enumerate(some)]
+    places += [((place + 1) / (len(others) + 1), aim) for place, aim in enumerate(others)]
+    return [aim for _, aim in sorted(places, key=lambda pair: pair[0])]
+
+
 class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPhases):
     """Make phases for a target."""
 
     def phases(self) -> Iterator[Phase]:
         """Yield phases of calls that the target has: each aim in turn, again and again with other draws.
 
-        A phase draws from a seed of its own, so that it is the same whether or not others were read before.
+        A phase draws from a seed of its own, so that it is the same whatever others there are.
         """
         known = self.apis.union(DRIVERS)
-        aims = [place for place, (_, _, possible) in enumerate(self.aims()) if possible]
+        aims = [(place, name) for place, (name, _, possible) in enumerate(self.aims()) if possible]
         for turn in range(1 << 30 if aims else 0):
-            for place in aims:
-                fresh = Generator(f"{self.seed}, turn {turn}, aim {place}", self.profile, self.apis)
-                name, make, _ = fresh.aims()[place]
+            for place, name in aims:
+                fresh = Generator(f"{self.seed}, turn {turn}, {name}", self.profile, self.apis)
+                _, make, _ = fresh.aims()[place]
                 yield Phase(name, (op for op in make(turn) if op.api in known))
 
     def aims(self) -> list[Aim]:
-        """Return the aims, those that need many calls last, and for each whether the target has the calls."""
+        """Return the aims, those that need many calls last, and for each whether the target has the calls.
+
+        Among the last, those that touch much memory stand between others, so that neither who judges nor
+        the target waits for long.
+        """
         return [
             *self.aims_of_pages_and_objects(),
             *self.aims_of_areas(),
             *self.aims_of_caches(),
-            *self.aims_with_many_objects(),
-            *self.aims_of_cycles(),
+            *spread(self.aims_of_all_memory(), [*self.aims_with_many_objects(), *self.aims_of_cycles()]),
         ]
 
     def aims_of_pages_and_objects(self) -> list[Aim]:
@@ -135,26 +145,34 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
             ("caches", self.caches, self.has_caches()),
             ("slabs", self.slabs, kmalloc),
             ("pressure", self.pressure, blocks),
-            ("reach", self.reach, blocks),
-            ("equal reach", self.equal_reach, blocks),
         ]
 
-    def aims_of_cycles(self) -> list[Aim]:
-        """Return the aims that need the same calls over and over."""
+    def aims_of_all_memory(self) -> list[Aim]:
+        """Return the aims that touch all the memory that there is."""
         plain, blocks = self.has("kmalloc", "kfree"), self.has("__get_free_pages", "free_pages")
-        areas = bool(self.of_family("vmalloc")) and "vfree" in self.apis
+        exact = self.has("alloc_pages_exact", "free_pages_exact")
         return [
-            ("counters", self.counters, bool(self.makers)),
-            ("page leaks", self.page_leaks, blocks),
+            ("reach", self.reach, blocks),
             ("order whole", self.order_whole, blocks),
             (
                 "split whole",
                 self.split_whole,
                 blocks and self.has("alloc_pages", "split_page", "__free_pages"),
             ),
-            ("exact whole", self.exact_whole, blocks and self.has("alloc_pages_exact", "free_pages_exact")),
+            ("equal reach", self.equal_reach, blocks),
+            ("exact whole", self.exact_whole, blocks and exact),
             ("bulk whole", self.bulk_whole, blocks and self.has("alloc_pages_bulk", "__free_pages")),
-            ("area cycles", self.area_cycles, areas),
+            ("area cycles", self.area_cycles, bool(self.of_family("vmalloc")) and "vfree" in self.apis),
+            ("exhausted pages", self.exhaust_pages, blocks),
+            ("exhausted objects", self.exhaust_objects, plain),
+        ]
+
+    def aims_of_cycles(self) -> list[Aim]:
+        """Return the aims that need the same calls over and over."""
+        plain, blocks = self.has("kmalloc", "kfree"), self.has("__get_free_pages", "free_pages")
+        return [
+            ("counters", self.counters, bool(self.makers)),
+            ("page leaks", self.page_leaks, blocks),
             ("leaks", self.leaks, plain),
             ("resize leaks", self.resize_leaks, plain and "krealloc" in self.apis),
             ("cache cycles", self.cache_cycles, self.has_caches()),
@@ -162,8 +180,6 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
             ("several leaks", self.several_leaks, plain and "kfree_bulk" in self.apis),
             ("slab leaks", self.slab_leaks, plain),
             ("failing cycles", self.failing_cycles, self.can_fail()),
-            ("exhausted pages", self.exhaust_pages, blocks),
-            ("exhausted objects", self.exhaust_objects, plain),
         ]
 
     def can_fail(self) -> bool:

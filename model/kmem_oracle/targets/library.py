@@ -21,6 +21,11 @@ ON_SLEEP: Final = "kmem_oracle_on_sleep"
 FAIL_NTH: Final = "kmem_oracle_fail_nth"
 CALLBACK: Final = ctypes.CFUNCTYPE(None)
 _PAGE_HELPERS: Final = ("page_address", "virt_to_page")
+_SWITCHES: Final[tuple[tuple[str, str, tuple[CType, ...]], ...]] = (  # call, symbol, types of arguments
+    ("fail_nth", FAIL_NTH, (UINT,)),
+    ("preempt_disable", "preempt_disable", ()),
+    ("preempt_enable", "preempt_enable", ()),
+)
 
 
 def open_library(path: str) -> Opened:
@@ -32,7 +37,8 @@ def open_library(path: str) -> Opened:
         library = ctypes.CDLL(path)
     except OSError as error:
         raise Unusable(f"{path}: not a shared library that can be loaded: {error}") from error
-    functions = _functions(library)
+    symbols = _symbols(library)
+    functions = _functions(symbols)
     if not functions:
         raise Unusable(f"{path}: exports none of the kernel's allocator calls ({', '.join(KERNEL_APIS)})")
     reset = _hook(library, RESET, None)
@@ -40,11 +46,18 @@ def open_library(path: str) -> Opened:
         reset()
     profile = _hook(library, PROFILE, ctypes.c_char_p)
     name = b"" if profile is None else profile() or b""
-    return Opened(functions, Native(), name.decode("utf-8", "replace"), watch=_watch(library))
+    return Opened(
+        functions,
+        Native(),
+        name.decode("utf-8", "replace"),
+        watch=_watch(library),
+        symbols={name: _address(function) for name, function in symbols.items()},
+        hook=_address(_hook(library, ON_SLEEP, None, CALLBACK)),
+    )
 
 
-def _functions(library: ctypes.CDLL) -> dict[str, Function]:
-    """Return the calls that the library has, with what they need, and the driver's that it has hooks for."""
+def _symbols(library: ctypes.CDLL) -> dict[str, Symbol]:
+    """Return the functions that the library has: the kernel's, what these need, and our hooks."""
     symbols: dict[str, Symbol] = {}
     for name in (*KERNEL_APIS, *_PAGE_HELPERS):
         function = own(library, name)
@@ -55,19 +68,27 @@ def _functions(library: ctypes.CDLL) -> dict[str, Function]:
             function.argtypes, function.restype = [WORD], WORD
         else:
             declare(name, function)
+    for name, hook, arguments in _SWITCHES:
+        switch = _hook(library, hook, None, *arguments)
+        if switch is not None:
+            symbols[name] = switch
+    return symbols
+
+
+def _functions(symbols: dict[str, Symbol]) -> dict[str, Function]:
+    """Return the calls that can be made, and the driver's that there are hooks for if there are any."""
     adapters = Adapters(symbols)
     functions = {
         name: adapters.function(name) for name in KERNEL_APIS if symbols.keys() >= {name, *APIS[name].needs}
     }
     if functions:
-        fail_nth = _hook(library, FAIL_NTH, None, UINT)
-        if fail_nth is not None:
-            functions["fail_nth"] = fail_nth
-        for name in ("preempt_disable", "preempt_enable"):
-            switch = _hook(library, name, None)
-            if switch is not None:
-                functions[name] = switch
+        functions |= {name: symbols[name] for name, _, _ in _SWITCHES if name in symbols}
     return functions
+
+
+def _address(function: Symbol | None) -> int:
+    """Return the address of a function, 0 for none."""
+    return 0 if function is None else ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def _watch(library: ctypes.CDLL) -> Callable[[Callable[[], None]], None] | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
+import functools
 import mmap
 import os
 import select
@@ -20,6 +22,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from kmem_oracle.script import Op
+from kmem_oracle.targets.family import ending
+from kmem_oracle.targets.native import compiled, names
+from kmem_oracle.targets.packed import Packer
 from kmem_oracle.targets.records import (
     AHEAD,
     CHUNK,
@@ -27,6 +32,7 @@ from kmem_oracle.targets.records import (
     HEADER,
     NOTE,
     NOTES_AT,
+    OPS_AT,
     PART,
     RECORD,
     TOUCHING,
@@ -37,6 +43,7 @@ from kmem_oracle.targets.wire import Message, receive, send
 from kmem_oracle.targets.worker import OUT_OF_MEMORY
 
 LOAD_SECONDS: Final = 20.0
+EXIT_SECONDS: Final = 5.0  # for a worker to end all that its target has started
 PROCESSOR_SHARE: Final = (
     0.3  # of a call's time limit that may be processor time: a loop shows sooner than a wait
 )
@@ -49,7 +56,10 @@ class CouldNotRun(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to open: `kind` is model, malloc or library; `name` its path, or the model's memory in MiB."""
+    """What to open: `kind` is model, malloc, library, exec or python.
+
+    `name` is its path, the model's memory in MiB, a command, or a module and what is in it.
+    """
 
     kind: str
     name: str
@@ -58,10 +68,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """How a target died: in the middle of call `index` of the chunk; `how` completes "the call …"."""
+    """How a target died: in the middle of call `index` of the chunk; `how` completes "the call …".
+
+    unusable   why it cannot be judged any further, where it is not its call that is to blame
+    """
 
     index: int
     how: str
+    unusable: str = ""
 
 
 class Worker:
@@ -103,8 +117,12 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the worker and whatever it runs."""
-        self._process.kill()
-        self._process.wait()
+        self._process.terminate()  # it ends all that is below it
+        try:
+            self._process.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._out.close()
         self._in.close()
         self._memory.close()
@@ -127,7 +145,11 @@ class Worker:
             return
         self.settle()
         self._loading = target
-        self.tell(("open", target.kind, target.name, self.memory_limit), marked=True)
+        driver = compiled() if target.kind == "library" else None
+        self.tell(
+            ("open", target.kind, target.name, self.memory_limit, "" if driver is None else str(driver)),
+            marked=True,
+        )
 
     def is_ready(self, target: Target) -> bool:
         """Say whether a target that is being loaded answers; begin to load it if it is not."""
@@ -164,6 +186,11 @@ class Worker:
         """Return which call is in hand, whether it is called or its memory touched, and in which part."""
         index, doing, base = HEADER.unpack_from(self._memory, 0)
         return index, doing, (base - HEADER.size) // PART
+
+    def put(self, part: int, data: bytes) -> None:
+        """Lay the packed calls of a chunk into that part of the shared memory."""
+        begin = HEADER.size + part * PART + OPS_AT
+        self._memory[begin : begin + len(data)] = data
 
     def records(self, part: int, count: int) -> list[Record]:
         """Return the first records of a chunk, whose records lie in that part of the shared memory."""
@@ -215,6 +242,7 @@ class Run:
                 assert isinstance(names, list)
                 self.apis = frozenset(str(name) for name in names)
                 self.profile = str(message[2])
+                self._packer = _packer() if message[3] else None
                 return
 
     def __enter__(self) -> Self:
@@ -245,9 +273,12 @@ class Run:
         assert len(self._sent) < AHEAD
         self._part = (self._part + 1) % AHEAD
         self._sent.append((self._part, len(ops)))
-        self._worker.tell(
-            ("ops", HEADER.size + self._part * PART, [(api, out, args) for api, out, args in ops])
-        )
+        base = HEADER.size + self._part * PART
+        if self._packer is None:
+            self._worker.tell(("ops", base, [(api, out, args) for api, out, args in ops]))
+        else:
+            self._worker.put(self._part, self._packer.pack(ops))
+            self._worker.tell(("packed", base, len(ops)))
 
     def finish(self) -> tuple[list[Record], list[RawNote], Death | None]:
         """Wait for the oldest chunk: its records and notes, and how the target died if it did.
@@ -256,20 +287,25 @@ class Run:
         time, is a hang, and is killed.
         """
         part, count = self._sent[0]
-        how = self._stuck()
+        how, unusable = self._stuck(), ""
         if not how:
             message = self._worker.message()
             if message is not None and message[0] == "done":
                 self._sent.popleft()
                 return self._worker.records(part, count), self._worker.notes(part), None
-            how = "ended the worker" if message is None else describe_exit(int(str(message[1])))
-            self._ended = True
+            if message is not None and message[0] in ("gone", "unusable"):
+                how = str(message[1])
+                unusable = how if message[0] == "unusable" else ""
+                self._await_exit()
+            else:
+                how = "ended the worker" if message is None else describe_exit(int(str(message[1])))
+                self._ended = True
         index, doing, begun = self._worker.position()
         if begun != part:  # it died before the first call of this chunk
-            return [], [], Death(0, how)
+            return [], [], Death(0, how, unusable)
         if doing == TOUCHING:
             how = f"gave memory that cannot be used: touching it {how}"
-        return self._worker.records(part, index), self._worker.notes(part), Death(index, how)
+        return self._worker.records(part, index), self._worker.notes(part), Death(index, how, unusable)
 
     def _stuck(self) -> str:
         """Wait for an answer; if a call takes too long, kill the child and say so."""
@@ -301,6 +337,14 @@ class Run:
         self._ended = True
 
 
+@functools.lru_cache(maxsize=1)
+def _packer() -> Packer:
+    """Return what packs calls for the driver in C, which is there."""
+    driver = compiled()
+    assert driver is not None
+    return Packer(names(ctypes.CDLL(str(driver))))
+
+
 def _processor_seconds(pid: int) -> float:
     """Return the processor time that a process has used, 0 where the system does not tell."""
     try:
@@ -314,9 +358,6 @@ def _processor_seconds(pid: int) -> float:
 
 def describe_exit(code: int) -> str:
     """Return how a process ended, to complete a sentence."""
-    if code < 0:
-        known = -code in set(signal.Signals)
-        return f"crashed with {signal.Signals(-code).name if known else f'signal {-code}'}"
     if code == OUT_OF_MEMORY:
         return "left no memory: the limit of the target's process was reached"
-    return f"ended the process with status {code}"
+    return ending(code)

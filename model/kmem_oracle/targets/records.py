@@ -1,7 +1,8 @@
 """What the driver writes down of each call, and where: the memory that the target's process shares with ours.
 
 After HEADER come AHEAD parts, one for each chunk that may be on its way. A part holds the records of its
-chunk, then how many notes there are, then the notes, in the order in which they were made.
+chunk, then how many notes there are, then the notes, in the order in which they were made; at its end there
+is room for the calls of the chunk, packed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ CHUNK: Final = 2048  # calls to a chunk
 AHEAD: Final = 3  # chunks that may be on their way, so that the target never waits for the judge
 NOTES: Final = 1 << 16  # notes to a chunk; those beyond are lost, and the record says so
 NOTES_AT: Final = CHUNK * RECORD.size  # where in a part its notes begin
-PART: Final = NOTES_AT + COUNT.size + NOTES * NOTE.size
+OPS_AT: Final = NOTES_AT + COUNT.size + NOTES * NOTE.size  # and the calls themselves, for a driver in C
+MOST_ARGUMENTS: Final = 8
+PART: Final = OPS_AT + CHUNK * (2 + MOST_ARGUMENTS) * COUNT.size
 DONE, SKIPPED, SPOILT = 0, 1, 2  # SPOILT: object `result` had changed before the call, which was not made
 CALLING, TOUCHING = 0, 1
 Seen = tuple[int, int, int, int, int]  # the fields of a record that one call decides

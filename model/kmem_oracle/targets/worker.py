@@ -23,7 +23,9 @@ from kmem_oracle.targets.driver import Driver, runnable
 from kmem_oracle.targets.library import open_library
 from kmem_oracle.targets.malloc import Malloc
 from kmem_oracle.targets.model import open_model
+from kmem_oracle.targets.native import NativeDriver
 from kmem_oracle.targets.opened import Opened, Unusable
+from kmem_oracle.targets.records import OPS_AT
 from kmem_oracle.targets.wire import receive, receive_marked, send
 
 PR_SET_PDEATHSIG: Final = 1
@@ -36,16 +38,19 @@ def main(memory_fd: int) -> None:
     _die_with_parent()
     inbox, outbox = os.dup(0), os.dup(1)
     shared = mmap.mmap(memory_fd, 0)
+    native: ctypes.CDLL | None = None
     gc.freeze()
     while (message := receive_marked(inbox)) is not None:
-        _, kind, name, memory_limit = message
+        _, kind, name, memory_limit, driver = message
+        if driver and native is None:
+            native = ctypes.CDLL(str(driver))
         pid = os.fork()
         if pid == 0:
             code = 1
             try:
                 os.setpgid(0, 0)
                 _die_with_parent()
-                _run(inbox, outbox, shared, str(kind), str(name), int(str(memory_limit)))
+                _run(inbox, outbox, shared, str(kind), str(name), int(str(memory_limit)), native)
                 code = 0
             except MemoryError:
                 code = OUT_OF_MEMORY
@@ -57,7 +62,15 @@ def main(memory_fd: int) -> None:
         send(outbox, ("exit", os.waitstatus_to_exitcode(status)))
 
 
-def _run(inbox: int, outbox: int, shared: mmap.mmap, kind: str, name: str, limit: int) -> None:
+def _run(
+    inbox: int,
+    outbox: int,
+    shared: mmap.mmap,
+    kind: str,
+    name: str,
+    limit: int,
+    native: ctypes.CDLL | None,
+) -> None:
     """Load the target, then run chunks of calls until told to stop."""
     send(outbox, ("pid", os.getpid()))
     quiet = os.open(os.devnull, os.O_RDWR)
@@ -71,14 +84,26 @@ def _run(inbox: int, outbox: int, shared: mmap.mmap, kind: str, name: str, limit
     except Unusable as error:
         send(outbox, ("unusable", str(error)))
         return
-    send(outbox, ("ready", sorted(runnable(target.functions)), target.profile))
+    packed = native is not None and bool(target.symbols)
+    send(outbox, ("ready", sorted(runnable(target.functions)), target.profile, int(packed)))
     gc.disable()
+    if native is not None and packed:
+        _serve_packed(inbox, outbox, NativeDriver(native, shared, target.symbols, target.largest, target.hook))
+        return
     watched = target.watch is not None
     driver = Driver(target.functions, target.access, memoryview(shared), target.largest, watched=watched)
     if target.watch is not None:
         target.watch(driver.notes.asleep)
     while (message := receive(inbox)) is not None and message[0] == "ops":
         driver.run(message[2], int(str(message[1])))  # type: ignore[arg-type]  # marshalled by `process`
+        send(outbox, ("done",))
+
+
+def _serve_packed(inbox: int, outbox: int, driver: NativeDriver) -> None:
+    """Run chunks of calls that lie packed in the shared memory."""
+    while (message := receive(inbox)) is not None and message[0] == "packed":
+        base, count = int(str(message[1])), int(str(message[2]))
+        driver.run(base + OPS_AT, count, base)
         send(outbox, ("done",))
 
 

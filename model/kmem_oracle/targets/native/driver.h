@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* The driver's state: what it has in hand, and where it writes down what it saw.
+ *
+ * It is the twin of hands.py, and writes the same records: tests hold the two together.
+ */
+#ifndef KMEM_ORACLE_DRIVER_H
+#define KMEM_ORACLE_DRIVER_H
+
+#include <string.h>
+
+#include "target.h"
+
+#define PAGE_SIZE 4096ul
+#define MAX_ORDER 10
+#define ZERO_SIZE 16ul    /* ZERO_SIZE_PTR */
+#define MOST_ITEMS 65536u /* objects of one bulk call */
+#define NOTES (1u << 16)  /* notes to a chunk */
+#define CHUNK 2048u       /* calls to a chunk */
+#define LEAF_BITS 12
+#define LEAVES (1u << 20)
+
+enum { DONE, SKIPPED, SPOILT };
+enum { CALLING, TOUCHING };
+enum { WATCHED = 1, ASLEEP = 2, LOST = 4, ONE_NOTE = 8 };
+enum { CONSTRUCTED = 1, DESTRUCTED = 2 };
+
+/* What is shared with the parent: which call is in hand, what is done with it, where its chunk's records go. */
+struct header {
+    u64 index, doing, base;
+};
+
+struct record {
+    u64 result;
+    s64 usable, nonzero, changed;
+    u32 status, ran;
+};
+
+struct note {
+    u64 kind, cache, address;
+};
+
+struct notes {
+    u64 count;
+    struct note notes[NOTES];
+};
+
+/* A cache or a pool. `built` is the id whose pattern is the constructed state of its objects, 0 for none.
+ * It is never freed: a library may keep a cache or a pool longer than its caller. */
+struct home {
+    u64 handle, size, built;
+    bool cache, gives, failing;
+    struct held *objects;
+    struct home *next;
+    int slots[2]; /* of its constructor and destructor, -1 for none */
+    struct driver *driver;
+};
+
+/* An object in hand; `high` is the largest size that it was asked to have. */
+struct held {
+    u64 id, start, size, high;
+    struct home *home;
+    struct held *before, *after; /* of the same home */
+    bool live, zeroed;
+};
+
+struct driver {
+    struct target target;
+    const unsigned char *pattern; /* `longest` + 64 KiB bytes, none of them 0 */
+    u64 longest, largest;
+    gfp_t gfp_zero;
+    unsigned char *memory; /* shared with the parent */
+    void *(*more)(size_t); /* zeroed memory of the driver's own, for ever */
+    struct held **held;    /* by id, in leaves */
+    struct home **homes;
+    u32 quiet, ran;
+    struct record *record; /* of the call in hand */
+    struct notes *notes;
+    struct {
+        enum call call;
+        bool made, zeroed;
+        struct home *home;
+        u64 count;
+    } batch;
+    void *items[MOST_ITEMS + 1];
+    struct home nothing; /* what NULL is as a cache */
+};
+
+static inline void barrier_for_the_parent(void) { __asm__ volatile("" ::: "memory"); }
+
+static inline void doing(struct driver *d, u64 what)
+{
+    barrier_for_the_parent();
+    ((volatile struct header *)d->memory)->doing = what;
+    barrier_for_the_parent();
+}
+
+#endif
