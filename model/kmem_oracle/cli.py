@@ -25,8 +25,9 @@ PASS: Final = 0
 VIOLATION: Final = 1
 COULD_NOT_RUN: Final = 2
 KINDS: Final = (
-    "model (or model:MIB, with so much memory), a path to a shared library, malloc: (this machine's own) "
-    "or malloc:PATH"
+    "model (or model:MIB, with so much memory), a path to a shared library, malloc: (this machine's own), "
+    "malloc:PATH, exec:COMMAND (a process that speaks JSON lines), "
+    "python:package.module:factory or python:file.py:factory"
 )
 
 
@@ -47,6 +48,9 @@ def target_of(text_given: str) -> Target:
         return Target("model", text_given.removeprefix("model").removeprefix(":"), text_given)
     if text_given.startswith("malloc:"):
         return Target("malloc", text_given.removeprefix("malloc:"), text_given)
+    for kind in ("exec", "python"):
+        if text_given.startswith(f"{kind}:"):
+            return Target(kind, text_given.removeprefix(f"{kind}:"), text_given)
     if ":" in text_given and "/" not in text_given.partition(":")[0]:
         raise CouldNotRun(f"unknown target {text_given!r}: a target is {KINDS}")
     if not os.path.exists(text_given):  # noqa: PTH110  # Path.exists raises where a name is too long

@@ -14,7 +14,7 @@ from kmem_oracle.campaign import Budget, worker_for
 from kmem_oracle.outcome import Outcome, Outcomes, alike
 from kmem_oracle.play import DRIVERS, Playing
 from kmem_oracle.script import Op
-from kmem_oracle.targets.process import Death, Target, Worker
+from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker
 from kmem_oracle.targets.records import RawNote, Record
 from kmem_spec.finding import Finding
 from kmem_spec.judge import Judge
@@ -142,6 +142,8 @@ class _Watched(Playing):
             side.finding = side.finding or finding
             side.outcomes.append((op, self._outcomes.of(op, *event)))
         if death is not None:
+            if death.unusable and side.finding is None:
+                raise CouldNotRun(death.unusable)
             lost = chunk[min(death.index, len(chunk) - 1)]
             finding = judge.lose(self._reader.lost(lost, death.how))
             side.finding = side.finding or finding

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from kmem_oracle.script import MOST_ITEMS, Op
-from kmem_oracle.targets.process import Death, Target, Worker
+from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import AHEAD, CHUNK, RawNote, Record
 from kmem_spec.apis import APIS, argument
@@ -129,6 +129,8 @@ class Playing:
                 return self._found(finding)
         if death is None:
             return None
+        if death.unusable:
+            raise CouldNotRun(death.unusable)
         lost_op = chunk[min(death.index, len(chunk) - 1)]  # after its last call, nothing was asked of it
         past.append(lost_op)
         finding = judge.lose(self._reader.lost(lost_op, death.how))

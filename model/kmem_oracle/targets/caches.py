@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 from kmem_oracle.script import MOST_ITEMS
 from kmem_oracle.targets.hands import Home
 from kmem_oracle.targets.objects import ObjectCalls
+from kmem_oracle.targets.opened import Imprint
 from kmem_oracle.targets.records import CALLING, DONE, NULL_SEEN, SKIP_SEEN, TOUCHING, Seen
 from kmem_spec.calls import CONSTRUCTED, DESTRUCTED
 from kmem_spec.units import PAGE_SIZE, SIZE_MAX
@@ -35,7 +35,7 @@ class CacheCalls(ObjectCalls):
     def create(self, api: str, out: int, args: tuple[int, ...]) -> Seen:
         """Run a kmem_cache_create, of either form."""
         named, size, align, flags, *functions = args
-        given: list[Callable[[int], None] | None] = [
+        given: list[Imprint | None] = [
             make(out, size) if wanted else None
             for make, wanted in zip((self.constructor, self.destructor), functions, strict=False)
         ]
@@ -46,13 +46,13 @@ class CacheCalls(ObjectCalls):
             self.homes[out] = Home(handle, size, out if functions[0] else 0, cache=True)
         return (handle, -1, -1, -1, DONE)
 
-    def constructor(self, cache: int, size: int) -> Callable[[int], None]:
+    def constructor(self, cache: int, size: int) -> Imprint:
         """Return a function that constructs an object, and notes where it did."""
-        return partial(self.imprint, CONSTRUCTED, cache, size, cache)
+        return Imprint(self.imprint, CONSTRUCTED, cache, size, cache)
 
-    def destructor(self, cache: int, size: int) -> Callable[[int], None]:
+    def destructor(self, cache: int, size: int) -> Imprint:
         """Return a function that undoes the constructed state, and notes where it did."""
-        return partial(self.imprint, DESTRUCTED, cache, size, -cache)
+        return Imprint(self.imprint, DESTRUCTED, cache, size, -cache)
 
     def imprint(self, kind: int, cache: int, size: int, pattern: int, start: int) -> None:
         """Write a pattern over an object, and note that a function of its cache did so."""

@@ -51,4 +51,6 @@ class PoolCalls(CacheCalls):
         if home is None or home.failing is None:
             return SKIP_SEEN
         home.failing = args[1] != 0
+        if "mempool_fail" in self.functions:  # a process, whose pools have functions of its own
+            self.functions["mempool_fail"](home.handle, args[1])
         return NULL_SEEN

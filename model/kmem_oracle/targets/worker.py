@@ -16,26 +16,28 @@ import os
 import resource
 import signal
 import sys
+from types import FrameType
 from typing import Final
 
 from kmem_oracle.targets.access import Native
 from kmem_oracle.targets.driver import Driver, runnable
+from kmem_oracle.targets.family import die_with_parent, end_children, take_in_orphans
 from kmem_oracle.targets.library import open_library
 from kmem_oracle.targets.malloc import Malloc
-from kmem_oracle.targets.model import open_model
 from kmem_oracle.targets.native import NativeDriver
-from kmem_oracle.targets.opened import Opened, Unusable
+from kmem_oracle.targets.opened import Gone, Opened, Unusable
 from kmem_oracle.targets.records import OPS_AT
 from kmem_oracle.targets.wire import receive, receive_marked, send
 
-PR_SET_PDEATHSIG: Final = 1
 OUT_OF_MEMORY: Final = 77  # exit status of a child that found no memory for itself
 
 
 def main(memory_fd: int) -> None:
     """Serve runs until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    _die_with_parent()
+    signal.signal(signal.SIGTERM, _end)
+    take_in_orphans()
+    die_with_parent(signal.SIGTERM)
     inbox, outbox = os.dup(0), os.dup(1)
     shared = mmap.mmap(memory_fd, 0)
     native: ctypes.CDLL | None = None
@@ -49,7 +51,8 @@ def main(memory_fd: int) -> None:
             code = 1
             try:
                 os.setpgid(0, 0)
-                _die_with_parent()
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                die_with_parent()
                 _run(inbox, outbox, shared, str(kind), str(name), int(str(memory_limit)), native)
                 code = 0
             except MemoryError:
@@ -59,6 +62,7 @@ def main(memory_fd: int) -> None:
         _, status = os.waitpid(pid, 0)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)  # what the target itself may have forked
+        end_children()  # and what has left its group
         send(outbox, ("exit", os.waitstatus_to_exitcode(status)))
 
 
@@ -94,9 +98,14 @@ def _run(
     driver = Driver(target.functions, target.access, memoryview(shared), target.largest, watched=watched)
     if target.watch is not None:
         target.watch(driver.notes.asleep)
-    while (message := receive(inbox)) is not None and message[0] == "ops":
-        driver.run(message[2], int(str(message[1])))  # type: ignore[arg-type]  # marshalled by `process`
-        send(outbox, ("done",))
+    try:
+        while (message := receive(inbox)) is not None and message[0] == "ops":
+            driver.run(message[2], int(str(message[1])))  # type: ignore[arg-type]  # marshalled by `process`
+            send(outbox, ("done",))
+    except Gone as gone:
+        send(outbox, ("gone", str(gone)))
+    except Unusable as error:
+        send(outbox, ("unusable", str(error)))
 
 
 def _serve_packed(inbox: int, outbox: int, driver: NativeDriver) -> None:
@@ -113,16 +122,26 @@ def _open(kind: str, name: str) -> Opened:
     Errors   Unusable
     """
     if kind == "model":
+        from kmem_oracle.targets.model import open_model  # no other target has any use for the model
+
         return open_model(name)
     if kind == "malloc":
         return Opened(Malloc(name).functions(), Native())
+    if kind == "exec":
+        from kmem_oracle.targets.line_calls import open_command
+
+        return open_command(name)
+    if kind == "python":
+        from kmem_oracle.targets.python_objects import open_python
+
+        return open_python(name)
     return open_library(name)
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends, however that ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def _end(_number: int, _frame: FrameType | None) -> None:
+    """End with all that is below this process."""
+    end_children()
+    os._exit(0)
 
 
 if __name__ == "__main__":
