@@ -46,13 +46,10 @@ class Cache:
                  has it from the page allocator
         Source   mm/slub.c: allocate_slab
         """
-        first = base // PAGE_SIZE
-        unowned = True
-        for page in range(1 << self.order):
-            unowned = unowned & (self.owners.get(first + page, NULL) == NULL)
+        first, pages = base // PAGE_SIZE, 1 << self.order
+        unowned = self.owners.vacant(first, pages)
         require((base > NULL) & (base % self.slab_bytes == 0) & unowned, "SLAB-PAGES")
-        for page in range(1 << self.order):
-            self.owners.put(first + page, base)
+        self.owners.fill(first, pages, base)
         self.slabs.put(base, 0)
 
     def alloc(self, base: int, index: int) -> int:
@@ -93,9 +90,7 @@ class Cache:
         Source   mm/slub.c: discard_slab
         """
         require(self.slabs.get(base, NO_SLAB) == 0, "SLAB-EMPTY")
-        first = base // PAGE_SIZE
-        for page in range(1 << self.order):
-            self.owners.drop(first + page)
+        self.owners.wipe(base // PAGE_SIZE, 1 << self.order)
         self.slabs.drop(base)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from kmem_model.slab import BuiltCache
 from kmem_proofs.case import Case, Values, implies
-from kmem_proofs.slabs import CACHE, ORDERS, ORDERS_OF, B, P, assume_slabs, pages_of
+from kmem_proofs.slabs import CACHE, ORDERS, B, P, assume_slabs
 from kmem_spec.cache import NO_SLAB, has_slab
 from kmem_spec.construct import NOBODY
 from kmem_spec.table import DictTable
@@ -17,15 +17,15 @@ STEPS: Final = ("grow", "alloc", "free", "shrink", "construct", "destruct")
 TABLES: Final = ("owners", "slabs", "live", "constructed", "built")
 
 
-def begin(case: Case, code: Code, step: str) -> tuple[BuiltCache, int, int]:
-    """Return a cache with slots of any size, and the slab and slot that the step is about."""
+def begin(case: Case, code: Code) -> tuple[BuiltCache, int, int]:
+    """Return a cache with slots of any size, and the slab and slot that a step is about."""
     slot, objects, number = case.number("size"), case.number("objects"), case.number("me")
-    order = case.choose("order", ORDERS_OF.get(step, ORDERS))
+    order = case.choose("order", ORDERS)
     owners, slabs, live, constructed, built = (case.table(name, DictTable) for name in TABLES)
     cache = code("c", slot, 1, slot, order, objects, owners, slabs, live, number, constructed, built)
     case.assume(slot >= 1, objects >= 1, objects <= cache.slab_bytes, number != NOBODY)
     base = case.number("base")
-    assume_slabs(case, cache, [base], pages_of(cache, base) if step == "shrink" else [])
+    assume_slabs(case, cache, [base])
     assume_counts(case, cache, base)
     return cache, base, case.number("i")
 

@@ -42,7 +42,7 @@ from kmem_spec.units import NULL
 
 def keeps_slots_constructed(case: Case, code: Code, step: str) -> Sequence[bool]:
     """CACHE-CONSTRUCTED, of any slot of any slab; with it, that a slab counts no more slots than it has."""
-    cache, base, index = begin(case, code, step)
+    cache, base, index = begin(case, code)
     slab, slot = case.number("slab"), case.number("slot")
     assume_slabs(case, cache, [base, slab])
     assume_counts(case, cache, slab)
@@ -54,7 +54,7 @@ def keeps_slots_constructed(case: Case, code: Code, step: str) -> Sequence[bool]
 
 def keeps_slots_in_slabs(case: Case, code: Code, step: str) -> Sequence[bool]:
     """CACHE-DESTRUCTED, of any slot by its slab and index; CACHE-DESTRUCTED/index/implies has the rule."""
-    cache, base, index = begin(case, code, step)
+    cache, base, index = begin(case, code)
     address = case.number("one")
     homes, places = case.table("homes", DictTable), case.table("places", DictTable)
     home = homes.get(address, NULL)
@@ -87,7 +87,7 @@ def begins_legal(case: Case, make: Callable[..., BuiltCache], clause: str) -> Se
 
 def changes_nothing(case: Case, code: Code, step: str, clause: str) -> Sequence[bool]:
     """A step that is refused under the clause leaves every table as it was."""
-    cache, base, index = begin(case, code, step)
+    cache, base, index = begin(case, code)
     x, before = case.number("x"), [case.snapshot(getattr(cache, name)) for name in TABLES]
     arguments = [base, index] if step in ("alloc", "free") else [base]
     case.refused(clause, getattr(cache, step), *arguments)
@@ -96,7 +96,7 @@ def changes_nothing(case: Case, code: Code, step: str, clause: str) -> Sequence[
 
 def does_as_the_plain_step(case: Case, code: Code, step: str) -> Sequence[bool]:
     """Where it is not refused, the step does what Cache's does to the tables that the SLAB clauses read."""
-    cache, base, index = begin(case, code, step)
+    cache, base, index = begin(case, code)
     x = case.number("x")
     tables = [case.snapshot(getattr(cache, name)) for name in TABLES[:3]]
     plain = Cache("c", cache.slot, 1, cache.slot, cache.order, cache.objects, *tables)
@@ -112,7 +112,7 @@ def does_as_the_plain_step(case: Case, code: Code, step: str) -> Sequence[bool]:
 
 def leaves_the_slabs(case: Case, code: Code, step: str) -> Sequence[bool]:
     """A constructor or destructor changes none of the tables that the SLAB clauses read."""
-    cache, base, index = begin(case, code, step)
+    cache, base, index = begin(case, code)
     x, before = case.number("x"), [case.snapshot(getattr(cache, name)) for name in TABLES[:3]]
     run(case, cache, step, base, index)
     return [same(table, getattr(cache, name), x) for table, name in zip(before, TABLES[:3], strict=True)]
@@ -120,7 +120,7 @@ def leaves_the_slabs(case: Case, code: Code, step: str) -> Sequence[bool]:
 
 def constructs_inside(case: Case, code: Code) -> Sequence[bool]:
     """What is constructed lies whole within its slab."""
-    cache, base, index = begin(case, code, "construct")
+    cache, base, index = begin(case, code)
     assume_products(case, cache, cache.built.get(base, 0))
     given = run(case, cache, "construct", base, index)
     return [(base <= given) & (given + cache.slot <= base + cache.slab_bytes)]
@@ -128,7 +128,7 @@ def constructs_inside(case: Case, code: Code) -> Sequence[bool]:
 
 def hands_out_constructed(case: Case, code: Code) -> Sequence[bool]:
     """What is handed out was constructed by its own cache."""
-    cache, base, index = begin(case, code, "alloc")
+    cache, base, index = begin(case, code)
     case.assume(rule("CACHE-CONSTRUCTED", cache, base, index))
     given = run(case, cache, "alloc", base, index)
     return [cache.constructed.get(given, NOBODY) == cache.number]
@@ -136,7 +136,7 @@ def hands_out_constructed(case: Case, code: Code) -> Sequence[bool]:
 
 def constructs_what_nobody_did(case: Case, code: Code) -> Sequence[bool]:
     """The judge admits the constructor, whoever has lived on the page and whatever destructor is owed."""
-    cache, base, index = begin(case, code, "construct")
+    cache, base, index = begin(case, code)
     known = Constructed(case.table("known", DictTable), case.table("since", DictTable))
     before = case.snapshot(cache.constructed)
     given = run(case, cache, "construct", base, index)
@@ -150,7 +150,7 @@ def constructs_what_nobody_did(case: Case, code: Code) -> Sequence[bool]:
 
 def constructs_no_live_object(case: Case, code: Code) -> Sequence[bool]:
     """No object is live where a constructor runs: a slab with a live object has no slot left for it."""
-    cache, base, index = begin(case, code, "construct")
+    cache, base, index = begin(case, code)
     following = cache.built.get(base, 0)
     address, place = base + following * cache.slot, case.number("place")
     one = case.number("one")
@@ -167,7 +167,7 @@ def constructs_no_live_object(case: Case, code: Code) -> Sequence[bool]:
 
 def leaves_what_others_did(case: Case, code: Code, step: str) -> Sequence[bool]:
     """What another cache constructed stays so."""
-    cache, base, index = begin(case, code, step)
+    cache, base, index = begin(case, code)
     one, before = case.number("one"), case.snapshot(cache.constructed)
     owner = before.get(one, NOBODY)
     run(case, cache, step, base, index)
@@ -177,7 +177,7 @@ def leaves_what_others_did(case: Case, code: Code, step: str) -> Sequence[bool]:
 
 def destructs_what_it_constructed(case: Case, code: Code) -> Sequence[bool]:
     """The judge admits the destructor, and knows no more of the slot than the model."""
-    cache, base, index = begin(case, code, "destruct")
+    cache, base, index = begin(case, code)
     known = Constructed(case.table("known", DictTable), case.table("since", DictTable))
     before = case.snapshot(cache.constructed)
     given = run(case, cache, "destruct", base, index)
@@ -191,7 +191,7 @@ def destructs_what_it_constructed(case: Case, code: Code) -> Sequence[bool]:
 
 def gives_back_nothing_constructed(case: Case, code: Code) -> Sequence[bool]:
     """Where a slab goes, no slot of it is constructed any more: each destructor has run, none counts."""
-    cache, base, index = begin(case, code, "shrink")
+    cache, base, index = begin(case, code)
     homes, places = case.table("homes", DictTable), case.table("places", DictTable)
     one = case.number("one")
     case.assume(is_home(cache, homes, places, one))
@@ -202,7 +202,7 @@ def gives_back_nothing_constructed(case: Case, code: Code) -> Sequence[bool]:
 
 def an_index_is_a_slot(case: Case, rules: Callable[[Construction, int], bool]) -> Sequence[bool]:
     """CACHE-DESTRUCTED in its own words, of a slot with a slab and an index."""
-    cache, _, _ = begin(case, BuiltCache, "construct")
+    cache, _, _ = begin(case, BuiltCache)
     homes, places = case.table("homes", DictTable), case.table("places", DictTable)
     one = case.number("one")
     home, index = homes.get(one, NULL), places.get(one, -1)

@@ -251,12 +251,22 @@ def evaluated(model: Term, value: object) -> object:
 
 
 def contents(model: Term, table: SymbolicTable) -> dict[int, int]:
-    """Return what a table has under `model`, at the keys that were asked for."""
-    found = {}
-    for key in table.asked.keys:
+    """Return what a table has under `model`, at the keys that were asked for, and in runs of keys."""
+
+    def value(term: Term) -> int:
+        return int(model.eval(term, model_completion=True).as_long())
+
+    found: dict[int, int] = {}
+    for first, count, new in table.runs:
+        run = range(value(first), value(first) + value(count))
+        if new is None:
+            found = {key: there for key, there in found.items() if key not in run}
+        else:
+            found |= dict.fromkeys(run, value(new))
+    for key in table.asked.keys:  # what else was done to the table was done to these
+        found.pop(value(key), None)
         if z3.is_true(model.eval(table.has[key], model_completion=True)):
-            at = model.eval(key, model_completion=True).as_long()
-            found[int(at)] = int(model.eval(table.value[key], model_completion=True).as_long())
+            found[value(key)] = value(table.value[key])
     return found
 
 

@@ -1,8 +1,8 @@
 """Obligations of slab caches: every step of a cache against every clause of its state.
 
-A cache is arbitrary: slots of any size, any number of slabs and objects, slabs of any order (0 to 3 for the
-steps that go over their pages: larger slabs have one object). Each claim assumes the clauses at the
-objects, slabs and pages that the step touches and at the points where it then looks.
+A cache is arbitrary: slots of any size, any number of slabs and objects, slabs of any order. Each
+claim assumes the clauses at the objects, slabs and pages that the step touches and at the points where it
+then looks.
 
 SLAB-COUNT is a sum in the rule's own words. Here the live objects of a slab are numbered from 0 to count - 1,
 with nobody left out and no number twice, which says the same of slabs of any length; SLAB-COUNT/few_* ask
@@ -28,7 +28,6 @@ from kmem_proofs.slabs import (
     ARGUMENTS,
     CACHE,
     LOOKING,
-    ORDERS_OF,
     STEPS,
     TABLES,
     B,
@@ -44,7 +43,6 @@ from kmem_proofs.slabs import (
     is_counted,
     is_numbered,
     is_placed,
-    pages_of,
     run,
     slabs_of,
 )
@@ -55,7 +53,7 @@ from kmem_spec.units import NULL
 
 def keeps_objects_inside(case: Case, code: Code, step: str) -> Sequence[bool]:
     """SLAB-INSIDE, of any object by its index; SLAB-INSIDE/index/implies says what the rule says."""
-    cache, ghosts, base, index = begin(case, code, step)
+    cache, ghosts, base, index = begin(case, code)
     one = case.number("one")
     assume_objects(case, cache, ghosts, one)
     assume_slabs(case, cache, [base])
@@ -65,7 +63,7 @@ def keeps_objects_inside(case: Case, code: Code, step: str) -> Sequence[bool]:
 
 def keeps_objects_apart(case: Case, code: Code, step: str) -> Sequence[bool]:
     """SLAB-APART, of any two objects."""
-    cache, ghosts, base, index = begin(case, code, step)
+    cache, ghosts, base, index = begin(case, code)
     one, other = case.number("one"), case.number("other")
     assume_objects(case, cache, ghosts, one, other)
     assume_slabs(case, cache, [base, *slabs_of(cache, one, other)])
@@ -76,7 +74,7 @@ def keeps_objects_apart(case: Case, code: Code, step: str) -> Sequence[bool]:
 
 def keeps_waiting_objects_free(case: Case, code: Code, step: str) -> Sequence[bool]:
     """SLAB-LIVE, of any slot of any slab: a free list loses what is handed out and gets what is freed."""
-    cache, ghosts, base, index = begin(case, code, step)
+    cache, ghosts, base, index = begin(case, code)
     slab, slot = case.number("slab"), case.number("slot")
     place = slab + slot * cache.slot
     (holder,) = slabs_of(cache, place)
@@ -84,7 +82,7 @@ def keeps_waiting_objects_free(case: Case, code: Code, step: str) -> Sequence[bo
     case.assume(rule("SLAB-LIVE", cache, slab, slot, ghosts.waits.get(slab + slot, 0) == 1))
     assume_objects(case, cache, ghosts, place)
     assume_slabs(case, cache, [slab, base, holder], [place // P])
-    assume_products(case, cache, index, slot, ghosts.index.get(place, -1))
+    assume_products(case, cache, slot, ghosts.index.get(place, -1), *([] if step == "grow" else [index]))
     run(case, cache, step, base, index)
     if step != "grow":
         ghosts.waits.put(base + index, 0 if step == "alloc" else 1)
@@ -94,7 +92,7 @@ def keeps_waiting_objects_free(case: Case, code: Code, step: str) -> Sequence[bo
 
 def keeps_slabs_of_objects(case: Case, code: Code, step: str) -> Sequence[bool]:
     """SLAB-EMPTY, of any object."""
-    cache, ghosts, base, index = begin(case, code, step)
+    cache, ghosts, base, index = begin(case, code)
     one = case.number("one")
     about = base + index * cache.slot
     (slab,) = slabs_of(cache, one)
@@ -107,7 +105,7 @@ def keeps_slabs_of_objects(case: Case, code: Code, step: str) -> Sequence[bool]:
 
 def keeps_the_count(case: Case, code: Code, step: str) -> Sequence[bool]:
     """SLAB-COUNT, by the numbers of any object and of any slab."""
-    cache, ghosts, base, index = begin(case, code, step)
+    cache, ghosts, base, index = begin(case, code)
     one, slab, number = case.number("one"), case.number("slab"), case.number("number")
     about, count = base + index * cache.slot, cache.slabs.get(base, NO_SLAB)
     last = ghosts.ranked.get(base + count - 1, NULL)
@@ -132,7 +130,7 @@ def keeps_the_count(case: Case, code: Code, step: str) -> Sequence[bool]:
 
 def keeps_slabs_apart(case: Case, code: Code, step: str, clause: str, beside: bool) -> Sequence[bool]:
     """SLAB-PAGES or SLAB-OWNER, of any two slabs, both of this cache or the second of another."""
-    cache, _, base, index = begin(case, code, step)
+    cache, _, base, index = begin(case, code)
     slab, second, page = case.number("slab"), case.number("second"), case.number("page")
     pages = [page, *(each // P for each in (base, slab, second))]
     assume_slabs(case, cache, [base, slab] if beside else [base, slab, second], pages)
@@ -176,11 +174,11 @@ def begins_legal(case: Case, make: Callable[..., Cache], clause: str) -> Sequenc
 
 def changes_nothing(case: Case, code: Code, step: str, clause: str) -> Sequence[bool]:
     """A step that is refused under the clause leaves every table as it was; here any state will do."""
-    cache, x = arbitrary_cache(case, code, ORDERS_OF[step]), case.number("x")
+    cache, x = arbitrary_cache(case, code), case.number("x")
     base, index = case.number("base"), case.number("i")
     before = [case.snapshot(getattr(cache, name)) for name in TABLES]
     arguments = [base, index] if step in ("alloc", "free") else [base]
-    assume_slabs(case, cache, [base], pages_of(cache, base) if step == "shrink" else [])
+    assume_slabs(case, cache, [base])
     case.refused(clause, getattr(cache, step), *arguments)
     return [same(table, getattr(cache, name), x) for table, name in zip(before, TABLES, strict=True)]
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Final, cast
 
-from kmem_model.layout import SLUB_MAX_ORDER
 from kmem_model.slab import Cache
 from kmem_proofs.case import Case, Values, implies
 from kmem_proofs.rules import rule
@@ -25,12 +24,6 @@ STEPS: Final = ("grow", "alloc", "free", "shrink")
 TABLES: Final = ("owners", "slabs", "live")
 P: Final = PAGE_SIZE
 ORDERS: Final = tuple(range(MAX_ORDER + 1))
-ORDERS_OF: Final = {  # the steps that go over the pages of a slab: where slabs have more than one object
-    "grow": tuple(range(SLUB_MAX_ORDER + 1)),
-    "shrink": tuple(range(SLUB_MAX_ORDER + 1)),
-    "alloc": ORDERS,
-    "free": ORDERS,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +42,15 @@ class Ghosts:
     waits: Table[int]
 
 
-def arbitrary_cache(case: Case, code: Code, orders: Sequence[int] = ORDERS) -> Cache:
-    """Return a cache with slots of any size, any number of which a slab of one of these orders holds."""
+def arbitrary_cache(case: Case, code: Code) -> Cache:
+    """Return a cache with slots of any size, any number of which a slab of any order holds."""
     slot, objects = case.number("size"), case.number("objects")
     cache = code(
         "c",
         slot,
         1,
         slot,
-        case.choose("order", orders),
+        case.choose("order", ORDERS),
         objects,
         *(case.table(name, DictTable) for name in TABLES),
     )
@@ -136,11 +129,6 @@ def assume_slabs(case: Case, cache: Cache, slabs: Sequence[int], pages: Sequence
         case.assume(rule("SLAB-PAGES", cache, one, cache, other))
 
 
-def pages_of(cache: Cache, base: int) -> list[int]:
-    """Return the numbers of the pages of a slab."""
-    return [base // P + page for page in range(1 << cache.order)]
-
-
 def run(case: Case, cache: Cache, step: str, base: int, index: int) -> int:
     """Run a step that is not refused; return the object that it is about, NULL if none."""
     if step == "alloc":
@@ -148,15 +136,13 @@ def run(case: Case, cache: Cache, step: str, base: int, index: int) -> int:
     if step == "free":
         case.accepted(cache.free, base, index)
         return base + index * cache.slot
-    if step == "shrink":
-        assume_slabs(case, cache, [base], pages_of(cache, base))  # a page without a name cannot lose it
     case.accepted(getattr(cache, step), base)
     return NULL
 
 
-def begin(case: Case, code: Code, step: str) -> tuple[Cache, Ghosts, int, int]:
-    """Return a cache, its ghosts, and the slab and slot that the step is about."""
-    cache = arbitrary_cache(case, code, ORDERS_OF[step])
+def begin(case: Case, code: Code) -> tuple[Cache, Ghosts, int, int]:
+    """Return a cache, its ghosts, and the slab and slot that a step is about."""
+    cache = arbitrary_cache(case, code)
     return cache, arbitrary_ghosts(case), case.number("base"), case.number("i")
 
 

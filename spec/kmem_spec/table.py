@@ -42,6 +42,15 @@ class Table(Protocol[V]):
     def every(self, holds: Callable[[int, V], bool]) -> bool:
         """Say whether `holds` is true of each key with its value."""
 
+    def vacant(self, first: int, count: int) -> bool:
+        """Say whether none of the keys `first` to `first + count` - 1 is present."""
+
+    def fill(self, first: int, count: int, value: V) -> None:
+        """Set the value at each of these keys."""
+
+    def wipe(self, first: int, count: int) -> None:
+        """Remove those of these keys that are present."""
+
 
 class DictTable(dict[int, V]):
     """A `Table` for running code: put and drop are the dict's own operations under the steps' names."""
@@ -54,3 +63,18 @@ class DictTable(dict[int, V]):
     def every(self, holds: Callable[[int, V], bool]) -> bool:
         """Say whether `holds` is true of each key with its value."""
         return all(holds(key, value) for key, value in self.items())
+
+    def vacant(self, first: int, count: int) -> bool:
+        """Say whether none of the keys is present."""
+        return all(key not in self for key in range(first, first + count))
+
+    def fill(self, first: int, count: int, value: V) -> None:
+        """Set the value at each of the keys."""
+        for key in range(first, first + count):
+            self.put(key, value)
+
+    def wipe(self, first: int, count: int) -> None:
+        """Remove those of the keys that are present."""
+        for key in range(first, first + count):
+            if key in self:
+                self.drop(key)

@@ -260,6 +260,70 @@ def test_a_table_does_what_a_dict_does() -> None:
         leave()
 
 
+def test_runs_of_keys_do_what_a_dict_does() -> None:
+    for seed in range(60):
+        rng = random.Random(seed)
+        plain = Blocks()
+        run = Run(Budget(10**9), [])
+        enter(run)
+        case = SymbolicCase(run)
+        table: Value = case.empty("table", Blocks)
+        expected: list[object] = []
+        got: list[object] = []
+        for step in range(7):
+            first, count, value = rng.randrange(6), rng.randrange(4), rng.randrange(-5, 6)
+            at: Value = case.number(f"first{step}")
+            many: Value = case.number(f"count{step}")
+            case.assume(at == first, many == count)
+            action = rng.choice(["fill", "fill", "wipe", "put", "get", "vacant"])
+            if action == "fill":
+                plain.fill(first, count, value)
+                table.fill(at, many, value)
+            elif action == "wipe":
+                plain.wipe(first, count)
+                table.wipe(at, many)
+            elif action == "put":
+                plain.put(first, value)
+                table.put(at, value)
+            elif action == "get":
+                expected.append(plain.get(first, value))
+                got.append(table.get(at, value))
+            else:
+                expected.append(plain.vacant(first, count))
+                got.append(table.vacant(at, many))
+        for key in range(10):
+            expected.append(plain.get(key, 99))
+            got.append(table.get(key, 99))
+        assert run.solver.check() == z3.sat
+        model = run.solver.model()
+        assert [evaluated(model, value) for value in got] == expected, seed
+        assert contents(model, table) == plain, seed
+        for symbolic, value in zip(got, expected, strict=True):
+            differs: Value = symbolic != value
+            assert differs is False or not run.possible(differs.term), "there is no other answer"
+        leave()
+
+
+def test_what_was_set_as_a_run_is_there_though_nobody_asked_for_it(run: Run) -> None:
+    table = SymbolicTable("table", run.assume, empty=True)
+    before = table.snapshot()
+    table.fill(3, 1000, 7)
+    table.wipe(5, 990)
+    table.drop(4)
+    assert run.solver.check() == z3.sat
+    model = run.solver.model()
+    assert contents(model, table) == dict.fromkeys([3, *range(995, 1003)], 7)
+    assert contents(model, before) == {}
+
+
+def test_of_a_run_of_keys_there_is_no_sum(run: Run) -> None:
+    table = SymbolicTable("table", run.assume)
+    table.fill(3, 2, 7)
+    table.put(3, 8)
+    with pytest.raises(Unsupported, match="the sum of a table"):
+        table.total()
+
+
 @pytest.mark.parametrize("spans", [{}, {8: 4}, {8: 4, 16: 8}, {0: 64}, {8: 4, 20: 1, 40: 3}])
 def test_apart_and_every_answer_as_the_dict_does(spans: dict[int, int]) -> None:
     plain = Spans(spans)

@@ -30,8 +30,7 @@ class GrowsOverSlabs(BuiltCache):
     def grow(self, base: int) -> None:
         """Grow."""
         require((base > NULL) & (base % self.slab_bytes == 0), "SLAB-PAGES")
-        for page in range(1 << self.order):
-            self.owners.put(base // PAGE_SIZE + page, base)
+        self.owners.fill(base // PAGE_SIZE, 1 << self.order, base)
         self.slabs.put(base, 0)
         self.built.put(base, 0)
 

@@ -19,8 +19,7 @@ class GrowsAnywhere(Cache):
     def grow(self, base: int) -> None:
         """Grow."""
         require((base > NULL) & (base % self.slab_bytes == 0), "SLAB-PAGES")
-        for page in range(1 << self.order):
-            self.owners.put(base // PAGE_SIZE + page, base)
+        self.owners.fill(base // PAGE_SIZE, 1 << self.order, base)
         self.slabs.put(base, 0)
 
 
@@ -33,8 +32,7 @@ class GrowsByTheFirstPage(Cache):
         require(
             (base > NULL) & (base % PAGE_SIZE == 0) & (self.owners.get(first, NULL) == NULL), "SLAB-PAGES"
         )
-        for page in range(1 << self.order):
-            self.owners.put(first + page, base)
+        self.owners.fill(first, 1 << self.order, base)
         self.slabs.put(base, 0)
 
 
@@ -191,8 +189,7 @@ class ShrinksInUse(Cache):
     def shrink(self, base: int) -> None:
         """Shrink."""
         require(self.slabs.get(base, NO_SLAB) >= 0, "SLAB-EMPTY")
-        for page in range(1 << self.order):
-            self.owners.drop(base // PAGE_SIZE + page)
+        self.owners.wipe(base // PAGE_SIZE, 1 << self.order)
         self.slabs.drop(base)
 
 
