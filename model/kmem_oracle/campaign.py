@@ -186,7 +186,7 @@ class _Phases:
         playing.feed()
         self._ahead.append((phase.name, worker, playing))
         if self._free:
-            self._free[0].load(self._target)
+            self._free[0].is_ready(self._target)  # it loads meanwhile
 
 
 def worker_for(budget: Budget) -> Worker:

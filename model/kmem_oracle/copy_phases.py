@@ -92,9 +92,10 @@ class CopyPhases(Draws):
 
     def pools_of(self, turn: int) -> Iterator[Op]:
         """Pools whose allocator works, fails and works again: the reserve is always to be had."""
-        for number, size in ((1, 64), (4, 100), (3, 4096), (16, 24)) if turn == 0 else ((8, 512), (2, 9000)):
+        shapes = ((1, 64), (4, 100), (3, 4096), (16, 24)) if turn == 0 else ((8, 512), (2, 9000))
+        for place, (number, size) in enumerate(shapes):
             pool, first, cache = self.new(), self.new(number + 3), 0
-            if turn % 2 and self.has("mempool_create_slab_pool", "kmem_cache_create"):
+            if (place + turn) % 2 and self.has("mempool_create_slab_pool", "kmem_cache_create"):
                 cache = self.new()
                 yield Op("kmem_cache_create", cache, (1, size, 0, 0, 0))
                 yield Op("mempool_create_slab_pool", pool, (number, cache))

@@ -56,13 +56,35 @@ class Phase:
 
 
 Aim = tuple[str, Callable[[int], Iterator[Op]], bool]
-
-
-def spread(some: list[Aim], others: list[Aim]) -> list[Aim]:
-    """Return both lists in their order, the shorter one spread evenly over the longer."""
-    places = [((place + 1) / (len(some) + 1), aim) for place, aim in enumerate(some)]
-    places += [((place + 1) / (len(others) + 1), aim) for place, aim in enumerate(others)]
-    return [aim for _, aim in sorted(places, key=lambda pair: pair[0])]
+# The aims that need many calls, last. Those that keep the target busy, as they touch all its memory, come
+# after those that keep the judge busy: so neither waits for the other.
+LATE: Final = (
+    "dirty",
+    "every size",
+    "mixed",
+    "either",
+    "reach",
+    "caches",
+    "order whole",
+    "split whole",
+    "slabs",
+    "equal reach",
+    "exact whole",
+    "pressure",
+    "counters",
+    "page leaks",
+    "leaks",
+    "area cycles",
+    "bulk whole",
+    "resize leaks",
+    "cache cycles",
+    "exhausted pages",
+    "cache births",
+    "several leaks",
+    "slab leaks",
+    "exhausted objects",
+    "failing cycles",
+)
 
 
 class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPhases):
@@ -82,17 +104,17 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
                 yield Phase(name, (op for op in make(turn) if op.api in known))
 
     def aims(self) -> list[Aim]:
-        """Return the aims, those that need many calls last, and for each whether the target has the calls.
-
-        Among the last, those that touch much memory stand between others, so that neither who judges nor
-        the target waits for long.
-        """
-        return [
+        """Return the aims, those that need many calls last, and for each whether the target has the calls."""
+        aims = [
             *self.aims_of_pages_and_objects(),
             *self.aims_of_areas(),
             *self.aims_of_caches(),
-            *spread(self.aims_of_all_memory(), [*self.aims_with_many_objects(), *self.aims_of_cycles()]),
+            *self.aims_with_many_objects(),
+            *self.aims_of_all_memory(),
+            *self.aims_of_cycles(),
         ]
+        late = {name: place for place, name in enumerate(LATE)}
+        return sorted(aims, key=lambda aim: late.get(aim[0], -1))
 
     def aims_of_pages_and_objects(self) -> list[Aim]:
         """Return the aims about kmalloc and the page calls."""

@@ -81,9 +81,13 @@ class Death:
 class Worker:
     """A worker process and the memory it shares with us. Use it as a context."""
 
-    def __init__(self, *, call_seconds: float, memory_limit: int) -> None:
-        """Start nothing yet. Units: seconds that one call may take, bytes that a target may map."""
+    def __init__(self, *, call_seconds: float, memory_limit: int, native: bool = True) -> None:
+        """Start nothing yet. Units: seconds that one call may take, bytes that a target may map.
+
+        `native` says that a library may be driven in C, where that can be compiled.
+        """
         self.call_seconds = call_seconds
+        self._native = native
         self.memory_limit = memory_limit
         self._loading: Target | None = None
         self._ending: Run | None = None
@@ -145,14 +149,16 @@ class Worker:
             return
         self.settle()
         self._loading = target
-        driver = compiled() if target.kind == "library" else None
+        driver = compiled() if self._native and target.kind == "library" else None
         self.tell(
             ("open", target.kind, target.name, self.memory_limit, "" if driver is None else str(driver)),
             marked=True,
         )
 
     def is_ready(self, target: Target) -> bool:
-        """Say whether a target that is being loaded answers; begin to load it if it is not."""
+        """Say whether a target that is being loaded answers; begin to load it as soon as that is possible."""
+        if self._ending is not None and not self.waiting(0):
+            return False
         self.load(target)
         return self.waiting(0)
 

@@ -92,7 +92,8 @@ def _run(
     send(outbox, ("ready", sorted(runnable(target.functions)), target.profile, int(packed)))
     gc.disable()
     if native is not None and packed:
-        _serve_packed(inbox, outbox, NativeDriver(native, shared, target.symbols, target.largest, target.hook))
+        in_c = NativeDriver(native, shared, target.symbols, target.largest, target.hook)
+        _serve_packed(inbox, outbox, in_c)
         return
     watched = target.watch is not None
     driver = Driver(target.functions, target.access, memoryview(shared), target.largest, watched=watched)

@@ -23,6 +23,10 @@ OF_HANDLES = frozenset(api.name for api in APIS.values() if api.role in {"create
 OF_PAGES = frozenset(api.name for api in APIS.values() if api.family in BLOCKS)
 POINTERS = frozenset({"pointer", "source"})
 NAMED = frozenset({*POINTERS, "cache", "pool", "vector"})  # parameters that are addresses
+POINTERS_AT = {
+    api.name: tuple(at for at, kind in enumerate(api.parameters) if kind in POINTERS) for api in APIS.values()
+}
+VECTOR_AT = {api.name: len(api.parameters) for api in APIS.values()}  # behind all others
 # Calls that name nothing, and those that name one object alone, with the place of its pointer: most calls.
 PLAIN = frozenset(api.name for api in APIS.values() if NAMED.isdisjoint(api.parameters))
 OF_ONE = {
@@ -134,16 +138,17 @@ class Cycles(Docket):
 
     def long_step(self, call: Call, start: int) -> tuple[object, ...]:
         """Return a call that names several things as a step of a cycle."""
-        api, args = APIS[call.api], call.args
-        known = self.records
-        return (
-            call.api,
-            *(
-                (known[arg].birth - start,) if kind in POINTERS and arg in known else arg
-                for kind, arg in zip(api.parameters, args, strict=False)
-            ),
-            *(known[arg].birth - start if arg in known else arg for arg in args[len(api.parameters) :]),
-        )
+        name, args = call
+        known, rest = self.records, list[object](args)
+        for at in POINTERS_AT[name]:
+            live = known.get(args[at])
+            if live is not None:
+                rest[at] = (live.birth - start,)
+        for at in range(VECTOR_AT[name], len(args)):
+            live = known.get(args[at])
+            if live is not None:
+                rest[at] = live.birth - start
+        return (name, *rest)
 
     def compare(self, call: Call, asked: Asked, result: int) -> Finding | None:
         """Judge how deep the mask reaches, against the request before, which was refused."""

@@ -13,6 +13,12 @@ from kmem_spec.pool import Pool
 
 ELEMENTS = "mempool_alloc"
 EVERYTHING = 0  # in place of a pool, where any call is made to fail
+HANDLES_AT = {  # where a call names caches and pools, and whether caches
+    api.name: tuple(
+        (at, kind == "cache") for at, kind in enumerate(api.parameters) if kind in ("cache", "pool")
+    )
+    for api in APIS.values()
+}
 
 
 class Pools(Bulks):
@@ -30,14 +36,13 @@ class Pools(Bulks):
 
     def long_step(self, call: Call, start: int) -> tuple[object, ...]:
         """Return a call as a step of a cycle: a cache or pool that began in it counts by its birth."""
-        name, *rest = super().long_step(call, start)
-        for at, kind in enumerate(APIS[call.api].parameters):
-            if kind in ("cache", "pool"):
-                handle = call.args[at]
-                known = self.caches.get(handle) if kind == "cache" else self.pools.get(handle)
-                if known is not None and known.birth >= start:
-                    rest[at] = (known.birth - start,)
-        return (name, *rest)
+        step = super().long_step(call, start)
+        for at, of_caches in HANDLES_AT[call[0]]:
+            handle = call[1][at]
+            known = self.caches.get(handle) if of_caches else self.pools.get(handle)
+            if known is not None and known.birth >= start:
+                step = (*step[: at + 1], (known.birth - start,), *step[at + 2 :])
+        return step
 
     def create_pool(self, call: Call, answer: Answer) -> Finding | None:
         """Judge the making of a pool."""

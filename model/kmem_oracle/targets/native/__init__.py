@@ -1,4 +1,4 @@
-"""The driver of libraries in C: compiled on first use where there is a compiler, and kept in the user's cache.
+"""The driver of libraries in C: compiled on first use if there is a compiler, and kept in the user's cache.
 
 It does what `kmem_oracle.targets.driver` does, some ten times as fast. KMEM_ORACLE_DRIVER=python keeps it
 away.
