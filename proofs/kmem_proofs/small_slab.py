@@ -20,13 +20,14 @@ from kmem_spec.units import NULL, PAGE_SIZE
 
 FIRST: Final = 4  # page of the zone
 SHRINK: Final = NULL
+MOST_KEPT: Final = 5  # partial slabs that the smallest cache keeps
 Make = Callable[[Cache, Frames, dict[int, FreeLists]], FreeLists]
 
 
 class Played:
     """A cache after some steps: how often to allocate is 1, SHRINK is 0, an address is to be freed."""
 
-    def __init__(self, code: Make, pages: int, objects: int, steps: Sequence[int]) -> None:
+    def __init__(self, code: Make, pages: int, objects: int, kept: int, steps: Sequence[int]) -> None:
         self.zone = Zone.filled("NORMAL", FIRST, FIRST + pages)
         self.frames = Frames(Pages([self.zone]))
         slot = PAGE_SIZE // objects // 8 * 8
@@ -34,6 +35,7 @@ class Played:
         self.slabs: DictTable[int] = DictTable()
         cache = Cache("small", slot, 8, slot, 0, objects, DictTable(), slabs=self.slabs, live=self.live)
         self.lists = code(cache, self.frames, {})
+        self.lists.min_partial = kept
         self.given: list[int] = []
         for step in steps:
             self.do(step)
@@ -70,22 +72,22 @@ class Played:
 def finds_what_there_is(case: Case, code: Make) -> Sequence[bool]:
     """In each state an object is given where a slot or a page is free, and only there; it was not live; each
     live one can be freed; and a shrink gives back the pages of all slabs without a live object."""
-    pages, objects = case.number("pages"), case.number("objects")
+    shape = (case.number("pages"), case.number("objects"), case.number("kept"))
     seen: set[str] = set()
     waiting: list[list[int]] = [[]]
     goals: list[bool] = []
     while waiting:
         steps = waiting.pop()
-        now = Played(code, pages, objects, steps)
+        now = Played(code, *shape, steps)
         if now.key in seen:
             continue
         seen.add(now.key)
         before = set(now.live)
-        room = len(before) < objects * len(now.slabs) or now.frames.pages.free_pages > 0
-        after = Played(code, pages, objects, steps)
+        room = len(before) < shape[1] * len(now.slabs) or now.frames.pages.free_pages > 0
+        after = Played(code, *shape, steps)
         address = after.do(1)
         served = (address != NULL) == room and address not in before
-        shrunk = Played(code, pages, objects, steps)
+        shrunk = Played(code, *shape, steps)
         shrunk.do(SHRINK)
         needed = {now.live[address] for address in before}
         goals.append(now.holds and served and set(shrunk.slabs) == needed)
@@ -103,12 +105,22 @@ def obligations() -> Iterator[Obligation]:
         (("the first slot is handed out, live or not", policies.HandsOutTheFirst), lambda p, n: n > 1),
         (("empty slabs are kept when asked for", policies.KeepsEmptySlabs), lambda p, n: True),
     ]
+    given = ("a slab that was given back is still listed", policies.ListsGivenSlabs)
     for pages, objects in ((2, 2), (3, 2), (2, 3), (1, 4), (3, 1)):
         yield obligation(
             f"SLAB-LIVE/{pages}_slabs_of_{objects}/enumerated",
             finds_what_there_is,
             FreeLists,
-            witness={"pages": pages, "objects": objects},
+            witness={"pages": pages, "objects": objects, "kept": MOST_KEPT},
             mutants=[mutant for mutant, shown in mutants if shown(pages, objects)],
+            level="C",
+        )
+    for kept in (0, 1):  # empty slabs go by themselves: nobody has to ask for it
+        yield obligation(
+            f"SLAB-LIVE/3_slabs_of_2_{kept}_kept/enumerated",
+            finds_what_there_is,
+            FreeLists,
+            witness={"pages": 3, "objects": 2, "kept": kept},
+            mutants=[given, *(mutant for mutant, shown in mutants if shown(3, 2))],
             level="C",
         )

@@ -9,7 +9,7 @@ from tests.machines.machine import Machine, picks
 from tests.machines.steps import step, task
 
 from kmem_spec.apis import APIS, Api
-from kmem_spec.gfp import DMA, DMA32, GFP_KERNEL, GFP_NOWAIT, MOVABLE, NOFAIL, RECLAIMABLE, ZERO
+from kmem_spec.gfp import DMA, DMA32, GFP_KERNEL, GFP_NOWAIT, HIGHMEM, MOVABLE, NOFAIL, RECLAIMABLE, ZERO
 
 NUMBERS: Final = {
     "size": 100,
@@ -32,6 +32,7 @@ HANDLED: Final = [
 ]
 COPYING: Final = [api.name for api in APIS.values() if api.role == "copy"]
 WRONG: Final = (GFP_KERNEL | DMA | DMA32, GFP_KERNEL | MOVABLE | RECLAIMABLE, GFP_NOWAIT | NOFAIL)
+WRONG_FOR_AREAS: Final = (GFP_NOWAIT, GFP_KERNEL | DMA, GFP_KERNEL | DMA32, GFP_KERNEL | HIGHMEM)
 
 
 class Mistakes(Machine):
@@ -84,7 +85,8 @@ class Mistakes(Machine):
     def ask_under_wrong_mask(self, name: str, gfp: int) -> None:
         api = APIS[name]
         if self.has_handle_for(api):
-            assert self.mistake(name, *self.arguments(api, gfp=gfp)) == "CALLER-GFP"
+            for wrong in (gfp, *(WRONG_FOR_AREAS if api.family == "vmalloc" else ())):
+                assert self.mistake(name, *self.arguments(api, gfp=wrong)) == "CALLER-GFP"
 
     @step(when=lambda self: self.can_err() and self.pool_handle() != 0)
     def ask_pool_for_zeroes(self) -> None:
@@ -106,7 +108,8 @@ class Mistakes(Machine):
         mine = [each.start for each in self.player.things.values() if each.asked.family in api.takes]
         start = self.pick(mine, pick) if mine else 0
         if self.has_handle_for(api) and (start or api.role in ("free", "resize") or not api.takes):
-            assert self.mistake(name, *self.arguments(api, start=start)) == "CALLER-CONTEXT"
+            for gfp in (GFP_KERNEL, WRONG[0]):  # where the mask is wrong as well, the context is named
+                assert self.mistake(name, *self.arguments(api, start=start, gfp=gfp)) == "CALLER-CONTEXT"
 
     def can_err(self) -> bool:
         """Say whether mistakes are made here and now: those of context have a rule of their own."""

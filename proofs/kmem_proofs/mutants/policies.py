@@ -83,6 +83,16 @@ class KeepsEmptySlabs(FreeLists):
         return 0
 
 
+class ListsGivenSlabs(FreeLists):
+    """Takes a slab that has gone back for one with room."""
+
+    def free(self, base: int, index: int) -> None:
+        """Free."""
+        super().free(base, index)
+        if base not in self.waiting:
+            self.partial[base] = None
+
+
 class NeverPurges(Space):
     """Leaves addresses waiting though there is no other place."""
 
