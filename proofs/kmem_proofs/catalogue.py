@@ -21,6 +21,7 @@ from kmem_proofs import (
     page,
     pairs,
     places,
+    requests,
     slab,
     small,
     units,
@@ -43,6 +44,7 @@ MODULES = (
     pairs,
     marks,
     places,
+    requests,
 )
 
 

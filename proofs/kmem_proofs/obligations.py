@@ -12,7 +12,7 @@ for each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
@@ -75,3 +75,13 @@ def obligation(
 
     broken = tuple(Mutant(says, about(changed)) for says, changed in mutants)
     return Obligation(name, level, about(code), witness, broken, rlimit)
+
+
+Rows = Mapping[str, tuple[Callable[..., Sequence[bool]], object]]
+Faults = Mapping[str, Sequence[tuple[str, object]]]
+
+
+def listed(rows: Rows, witnesses: Mapping[str, Values], faults: Faults) -> Iterator[Obligation]:
+    """Yield an obligation of level A for each row, a claim and the code that it is about, by its name."""
+    for name, (claim, code) in rows.items():
+        yield obligation(name, claim, code, witness=witnesses[name], mutants=faults[name])

@@ -50,6 +50,8 @@ from kmem_spec.cache import NO_SLAB, has_slab
 from kmem_spec.table import DictTable, Refused
 from kmem_spec.units import NULL
 
+MAKING: Final = ("grow", "shrink")  # whole slabs
+
 
 def keeps_objects_inside(case: Case, code: Code, step: str) -> Sequence[bool]:
     """SLAB-INSIDE, of any object by its index; SLAB-INSIDE/index/implies says what the rule says."""
@@ -82,9 +84,9 @@ def keeps_waiting_objects_free(case: Case, code: Code, step: str) -> Sequence[bo
     case.assume(rule("SLAB-LIVE", cache, slab, slot, ghosts.waits.get(slab + slot, 0) == 1))
     assume_objects(case, cache, ghosts, place)
     assume_slabs(case, cache, [slab, base, holder], [place // P])
-    assume_products(case, cache, slot, ghosts.index.get(place, -1), *([] if step == "grow" else [index]))
+    assume_products(case, cache, slot, ghosts.index.get(place, -1), *([] if step in MAKING else [index]))
     run(case, cache, step, base, index)
-    if step != "grow":
+    if step not in MAKING:
         ghosts.waits.put(base + index, 0 if step == "alloc" else 1)
     waits = ghosts.waits.get(slab + slot, 0) == 1
     return [rule("SLAB-LIVE", cache, slab, slot, (slab == base) | waits if step == "grow" else waits)]

@@ -298,8 +298,8 @@ def test_runs_of_keys_do_what_a_dict_does() -> None:
         model = run.solver.model()
         assert [evaluated(model, value) for value in got] == expected, seed
         assert contents(model, table) == plain, seed
-        for symbolic, value in zip(got, expected, strict=True):
-            differs: Value = symbolic != value
+        for symbolic, concrete in zip(got, expected, strict=True):
+            differs: Value = symbolic != concrete
             assert differs is False or not run.possible(differs.term), "there is no other answer"
         leave()
 

@@ -264,6 +264,7 @@ STEPS: Final[dict[tuple[str, str], Faults]] = {
     ("SLAB-LIVE", "grow"): [ANYWHERE],
     ("SLAB-LIVE", "alloc"): [("the next slot is handed out", AllocsTheNext)],
     ("SLAB-LIVE", "free"): [("the object stays live", FreesNothing)],
+    ("SLAB-LIVE", "shrink"): [("all but a word of it stays", ShrinksByAWord)],
     ("SLAB-EMPTY", "grow"): [ANYWHERE],
     ("SLAB-EMPTY", "alloc"): [("it is not counted", AllocsUncounted)],
     ("SLAB-EMPTY", "free"): [
