@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 from kmem_oracle import campaign
 from kmem_oracle.compare import compare
 from kmem_oracle.expression import ScriptError
-from kmem_oracle.reports import machine, side_by_side, text
+from kmem_oracle.reports import machine, saved, side_by_side, text
 from kmem_oracle.script import Op, parse
 from kmem_oracle.targets.process import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
@@ -150,7 +150,7 @@ def _verdict(arguments: argparse.Namespace, result: campaign.Result) -> int:
     files = []
     if arguments.save is not None and result.play is not None:
         try:
-            files.append(text.save(arguments.save, result))
+            files.extend(saved.save(arguments.save, result, arguments.profile))
         except OSError as error:
             print(f"kmem-oracle: cannot save to {arguments.save}: {error.strerror}", file=sys.stderr)
     print("\n".join(text.verdict_lines(result, files)))
@@ -284,7 +284,7 @@ def _judging(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", default="", help="promises to judge by: a name or a .toml file")
     command.add_argument("--waive", default="", metavar="CLAUSE,…", help="clauses not to judge")
     command.add_argument("--json", metavar="FILE", help="write the verdict as JSON")
-    command.add_argument("--save", metavar="DIR", help="save the script of a violation there")
+    command.add_argument("--save", metavar="DIR", help="save a violation there, as script, C and tests")
     command.add_argument(
         "--call-time", type=_seconds, default=campaign.CALL_SECONDS, help="seconds before a call hangs"
     )

@@ -139,8 +139,12 @@ def test_a_saved_script_shows_the_violation_again(shell: Shell, script: Path, tm
     assert shell("run", script, "--save", folder, "--json", file).status == VIOLATION
     violation = report(file)["violation"]
     assert isinstance(violation, dict)
-    (saved,) = violation["files"]
+    saved, *others = violation["files"]
     assert Path(saved).parent == folder
+    assert [Path(other).name for other in others] == [
+        "caller_gfp_seed_0_kunit.c",
+        "test_caller_gfp_seed_0.py",
+    ]
     assert shell("run", saved).status == VIOLATION
 
 

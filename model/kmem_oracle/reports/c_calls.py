@@ -181,7 +181,7 @@ class Written:
     def after(self) -> Iterator[str]:
         """Yield what is compared with the other live objects."""
         several = self.api.role in {"bulk", "split"}
-        each = f"({self.made.array()})[k]" if several else self.made.one()
+        each = f"({self.made.array()})[place]" if several else self.made.one()
         lines = []
         if self.manner.measured and self.api.family == "kmalloc" and "ksize" in self.manner.apis:
             lines.append(f"{each}.usable = {each}.live ? ksize({each}.at) : 0;")
@@ -191,7 +191,11 @@ class Written:
             if self.manner.frames and not guard:
                 lines.append(f"backs_nothing(&{each});")
         if lines and several:
-            lines = [f"for (size_t k = 0; k < {self.items}; k++) {{", *(f"\t{line}" for line in lines), "}"]
+            lines = [
+                f"for (size_t place = 0; place < {self.items}; place++) {{",
+                *(f"\t{line}" for line in lines),
+                "}",
+            ]
         yield from lines
 
     def _extent(self, each: str) -> str:
@@ -204,7 +208,8 @@ class Written:
         measure = f"ksize({each}.at)" if family == "kmalloc" and "ksize" in self.manner.apis else ""
         if family == "cache" and "kmem_cache_size" in self.manner.apis:
             measure = f"kmem_cache_size({self.home}.handle)"
-        return f"{measure} > {each}.size ? {measure} : {each}.size" if measure else f"{each}.size"
+        larger = f"{each}.live && {measure} > {each}.size"
+        return f"{larger} ? {measure} : {each}.size" if measure else f"{each}.size"
 
     def expression(self) -> str:
         """Return the call itself, its result as an address or a number."""
@@ -228,7 +233,7 @@ class Written:
                 taken = "pages_of" if self.api.role == "map" else "give_all"
                 yield f"{taken}({self.array()}, {self.items})" if value > 0 else "NULL"
             elif kind == "array":
-                yield "(struct page **)pointers" if self.api.family == "page" else "pointers"
+                yield "blank()" if self.api.family == "page" else "pointers"
             elif kind in HANDLES:
                 handle = f"closed(&{self.home})" if self.api.role == "destroy" else f"{self.home}.handle"
                 yield handle if value > 0 else "NULL"
@@ -263,6 +268,8 @@ def value_of(api: Api, kind: str, value: int, names: Mapping[str, int]) -> str:
     if kind == "gfp":
         return gfp.describe(value, dict(names))
     if kind in {"flags", "prot"}:
+        if value in flags_of(api, kind).values():
+            return next(name for name, bit in flags_of(api, kind).items() if bit == value)
         parts = [name for name, bit in flags_of(api, kind).items() if value & bit]
         left = value & ~sum(flags_of(api, kind).values())
         return " | ".join([*parts, f"{left:#x}"] if left else parts) or "0"

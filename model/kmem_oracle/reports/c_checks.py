@@ -44,17 +44,18 @@ def last_lines(row: Row, before: Row | None, clause: str, text: str, check: Chec
     shown = text.replace("\\", "\\\\").replace("%", "%%").replace('"', '\\"')
     wrong = check.wrong(call, clause)
     if wrong and call.api.role in {"allocate", "copy", "resize", "map", "create"}:
-        lines = [*call.before(), f"void *got = {_made(call)};", f"if ({wrong})"]
+        lines = [*call.before(), f"void *got = {call.expression()};", f"if ({wrong})"]
         lines += [f'\tfault("{shown} gave %p", got);']
-        return lines if not (condition := call.condition()) else _inside(condition, lines)
+        return _inside(call.condition(), lines)
     lines = lines_for(row, manner)
     if wrong:
         lines += [f"if ({wrong})", f'\tfault("{shown} gave %zu", number);']
     if clause in {"CACHE-BULK", "PAGE-BULK"}:
         some = "number && number != " if clause == "CACHE-BULK" else "number > "
         lines += [f"if ({some}{call.items})", f'\tfault("{shown} made %zu", number);']
-        lines += [f"for (size_t k = 0; k < number; k++)\n\tif (!({call.made.array()})[k].live)"]
-        lines += [f'\t\tfault("{shown}: object %zu of %zu is NULL", k, number);']
+        lines += ["for (size_t place = 0; place < number; place++)"]
+        lines += [f"\tif (!({call.made.array()})[place].live)"]
+        lines += [f'\t\tfault("{shown}: object %zu of %zu is NULL", place, number);']
     if clause == "GFP-SLEEP":
         lines = ["slept = 0;", *lines, "if (slept)", f'\tfault("{shown} slept");']
     if clause in AFTER_ANOTHER and before is not None and before.op.out > 0 and row.op.out > 0:
@@ -65,13 +66,8 @@ def last_lines(row: Row, before: Row | None, clause: str, text: str, check: Chec
 
 
 def _inside(condition: str, lines: list[str]) -> list[str]:
-    """Return statements that run on a condition."""
-    return [f"if ({condition}) {{", *(f"\t{line}" for line in lines), "}"]
-
-
-def _made(call: Written) -> str:
-    """Return a call whose result is an address."""
-    return call.expression()
+    """Return statements in a block, which runs on a condition if there is one."""
+    return [f"if ({condition}) {{" if condition else "{", *(f"\t{line}" for line in lines), "}"]
 
 
 class Check:

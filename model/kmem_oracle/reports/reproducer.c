@@ -308,6 +308,14 @@ static bool hold_all(const struct object *o, size_t count)
 //: pointers
 static void *pointers[MOST];
 
+//: blank
+/* Return an array of no pages, which a call may fill. */
+static struct page **blank(void)
+{
+	memset(pointers, 0, sizeof pointers);
+	return (struct page **)pointers;
+}
+
 //: give_all
 /* Hold the objects of an array no longer. */
 static void **give_all(struct object *o, size_t count)

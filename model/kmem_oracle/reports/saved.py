@@ -1,0 +1,33 @@
+"""A violation as files: the script, and the same as a C program, a pytest function and a KUnit test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kmem_oracle.campaign import Result
+from kmem_oracle.reports import text
+from kmem_oracle.reports.c_program import c_program
+from kmem_oracle.reports.kunit import kunit, why_not
+from kmem_oracle.reports.pytest_function import pytest_function
+
+
+def save(folder: str, result: Result, profile: str) -> list[str]:
+    """Write a violation into a folder, which is made if need be, and return the files' paths.
+
+    `profile` is what the user named, empty for nothing. A C program is for a library; a KUnit test for calls
+    that the kernel has.
+    Errors   OSError
+    """
+    assert result.play is not None
+    script = Path(text.save(folder, result))
+    stem = script.stem.replace("-", "_")
+    if profile.endswith(".toml"):
+        profile = str(Path(profile).resolve())
+    forms = {f"test_{stem}.py": pytest_function(result, f"test_{stem}", profile or result.profile.name)}
+    if Path(result.target).is_file():
+        forms[f"{script.stem}.c"] = c_program(result, f"{script.stem}.c")
+    if why_not(result.play.ops) is None:
+        forms[f"{stem}_kunit.c"] = kunit(result, stem)
+    for name, content in sorted(forms.items()):
+        (script.parent / name).write_text(content, encoding="utf-8")
+    return [str(script), *(str(script.parent / name) for name in sorted(forms))]
