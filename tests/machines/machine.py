@@ -138,6 +138,8 @@ class Machine(Caller):
                 self.play("check", identifier)
             self.end_everything()
             self.every_rule_of_the_state_holds()
+            for judge in player.judges:  # the driver looks at an object before each free
+                assert judge.counts()["MEM-KEEP"] >= player.freed
             self.end()
         player.subject.close(empty=not player.failed)
 

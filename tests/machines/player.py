@@ -56,6 +56,7 @@ class Player:
     things   objects that live and are judged, by id
     aside    objects that live and are judged no further, by id
     gone     addresses of objects that were freed
+    freed    how many objects that are judged went by a free
     """
 
     def __init__(self, subject: Subject, profiles: Sequence[Profile]) -> None:
@@ -66,6 +67,7 @@ class Player:
         self.aside: dict[int, Thing] = {}
         self.homes: dict[int, Home] = {}
         self.gone: list[int] = []
+        self.freed = 0
         self.gone_homes: list[int] = [0xDEAD000]
         self.failed = False
         self._reader = Reader()
@@ -164,6 +166,7 @@ class Player:
         if role == "resize" and (result != 0 or not self._lives(taken[0])):
             self._drop(taken[0], result)
         elif role in ("free", "free bulk", "split"):
+            self.freed += sum(role != "split" and each in self.things for each in taken)
             for each in taken:
                 self._drop(each, 0)
         if role in MAKING and result > ZERO_SIZE_PTR and role != "bulk":

@@ -52,6 +52,7 @@ FAULTS = [
     Fault(kmalloc.WrappingProduct, "kmalloc", "contract", ("SLAB-ARRAY",)),
     Fault(kmalloc.ClassTooSmall, "kmalloc", "contract", ("MEM-USABLE",)),
     Fault(kmalloc.ErrorPointer, "kmalloc", "contract", ("MEM-NULL",)),
+    Fault(kmalloc.SmallNumber, "kmalloc", "contract", ("MEM-NULL",)),
     Fault(kmalloc.OddClass, "kmalloc", "contract", ("SLAB-ALIGN-POWER",)),
     Fault(kmalloc.OddClass, "kmalloc", "linux-6.1", ("SLAB-CLASS", "SLAB-ALIGN-POWER")),
     Fault(kmalloc.ShiftedClass, "kmalloc", "linux-6.12", ("SLAB-ALIGN-DIVISOR",)),

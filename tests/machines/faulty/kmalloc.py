@@ -42,6 +42,11 @@ class ErrorPointer(Kernel):
         return SIZE_MAX - 11 if p == 0 and size <= 4 * MIB else p
 
 
+class SmallNumber(Kernel):
+    def kmalloc(self, size: int, gfp: int) -> int:
+        return ZERO_SIZE_PTR if size in range(1, 9) else super().kmalloc(size, gfp)
+
+
 class OddClass(Kernel):
     """Slots are a word too large, so that no class is aligned to its size."""
 
