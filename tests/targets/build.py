@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
+_ASIDE: Final = r"^#define FAULT_(\w+) \d+ +/\* (.*) \*/$"
 _FAULT: Final = r"^ +FAULT_(\w+), +/\* (.*) \*/$"
 FLAGS: Final = ("-std=c11", "-O1", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", "-pthread")
 
@@ -47,6 +48,18 @@ def variants() -> dict[str, str]:
     return _listed(r"^#define VARIANT_(\w+) \d+ +/\* (.*) \*/$")
 
 
+def aside() -> dict[str, str]:
+    """Return the faults that are kept aside and that one thread sees: name to sentence."""
+    listed = _listed(_ASIDE, "kmem_history.h")
+    return {name: text for name, text in listed.items() if not name.startswith("RACE_")}
+
+
+def races() -> dict[str, str]:
+    """Return the faults that are kept aside and that show between threads alone: name to sentence."""
+    listed = _listed(_ASIDE, "kmem_history.h")
+    return {name: text for name, text in listed.items() if name.startswith("RACE_")}
+
+
 def awkward() -> list[str]:
     """Return the names of the sources in bad/."""
     return sorted(path.stem for path in (HERE / "bad").glob("*.c"))
@@ -71,8 +84,8 @@ def bad(name: str, *, directory: Path) -> Path:
     return _compiled(name, folder / f"{name}.c", sorted(folder.glob("*.h")), [], directory)
 
 
-def _listed(line: str) -> dict[str, str]:
-    header = (HERE / "kmem_faults.h").read_text(encoding="utf-8")
+def _listed(line: str, file: str = "kmem_faults.h") -> dict[str, str]:
+    header = (HERE / file).read_text(encoding="utf-8")
     return {found[1]: found[2].strip() for found in re.finditer(line, header, re.MULTILINE)}
 
 

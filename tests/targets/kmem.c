@@ -26,3 +26,7 @@ void kmem_oracle_fail_nth(unsigned n)
     fail_in = n;
     unlock();
 }
+
+#if FAULT / 100 == 18
+const char *kmem_oracle_profile(void) { return "linux-6.12"; }
+#endif

@@ -21,6 +21,13 @@ struct spot {
 static char *range;
 static struct spot spots[RANGE_PAGES];
 static size_t range_used; /* spots from there on were never used since the reset */
+static size_t lazy_pages; /* mapped though their areas were freed */
+static bool is_reused;    /* the area at hand was lazily freed and is still mapped */
+
+#define LAZY_MOST 64u
+
+/* Return the pages of the guard behind an area of so many. */
+static size_t guard_of(size_t count) { return FAULT == FAULT_VM_GUARD_EXACT && count % 16 == 0 ? 0 : GUARD; }
 
 static char *spot_address(const struct spot *spot) { return range + (spot - spots) * PAGE_SIZE; }
 
@@ -38,7 +45,14 @@ static void areas_init(void)
     if (range_used)
         frames_unmap(range, range_used);
     memset(spots, 0, range_used * sizeof *spots);
-    range_used = 0;
+    range_used = lazy_pages = 0;
+}
+
+/* Say whether a hole that ends here is taken though it lacks the guard page. */
+static bool is_tight(size_t at, size_t row, size_t count)
+{
+    bool ends = at < RANGE_PAGES && spots[at].use != UNUSED;
+    return FAULT == FAULT_VM_HOLE_NO_GUARD && ends && row > 0 && row + 1 == count;
 }
 
 /* Return the first of so many free spots in a row, or NULL. */
@@ -47,10 +61,10 @@ static struct spot *spots_find(size_t count)
     struct spot *found = NULL;
     for (size_t at = 0, row = 0; at < RANGE_PAGES;) {
         if (spots[at].use != UNUSED) {
-            at += spots[at].pages + GUARD;
+            at += spots[at].pages + guard_of(spots[at].pages);
             row = 0;
-        } else if (at++, ++row >= count) {
-            found = &spots[at - count];
+        } else if (at++, ++row >= count || is_tight(at, row, count)) {
+            found = &spots[at - (row < count ? row : count)];
             if (VARIANT != VARIANT_VM_TOP_DOWN)
                 break;
         }
@@ -62,25 +76,49 @@ static struct spot *spots_find(size_t count)
 static void purge(void)
 {
     sleeps();
-    for (size_t at = 0; at < range_used; at++)
-        if (spots[at].use == LAZY)
-            spots[at].use = UNUSED;
+    struct spot *first = NULL, *end = NULL;
+    for (struct spot *area = spots; area < spots + range_used; area++) {
+        if (area->use != LAZY)
+            continue;
+        area->use = UNUSED;
+        if (HAS_BATCHES && FAULT != FAULT_LAZY_PURGE_LIVE)
+            frames_unmap(spot_address(area), area->pages);
+        first = first ? first : area;
+        end = area + area->pages;
+    }
+    if (FAULT == FAULT_LAZY_PURGE_LIVE && first)
+        frames_unmap(spot_address(first), (size_t)(end - first));
+    lazy_pages = 0;
+}
+
+/* Return an area of that size that was lazily freed, or NULL. */
+static struct spot *area_stale(size_t count)
+{
+    for (struct spot *area = spots; FAULT == FAULT_LAZY_REUSED_STALE && area < spots + range_used; area++)
+        if (area->use == LAZY && area->pages == count)
+            return area;
+    return NULL;
 }
 
 /* Take addresses for an area, or NULL. */
 static struct spot *area_place(size_t count, size_t size, enum use use)
 {
-    struct spot *area = spots_find(count + GUARD);
-    if (!area && VARIANT == VARIANT_LAZY_PURGE) {
+    struct spot *area = area_stale(count);
+    is_reused = area;
+    if (!area)
+        area = spots_find(count + guard_of(count));
+    if (!area && (VARIANT == VARIANT_LAZY_PURGE || HAS_BATCHES)) {
         purge();
-        area = spots_find(count + GUARD);
+        area = spots_find(count + guard_of(count));
     }
     if (!area)
         return NULL;
+    if (FAULT == FAULT_RACE_VM_HOLE)
+        window();
     area->use = use;
     area->pages = (uint32_t)count;
     area->size = size;
-    size_t end = (size_t)(area - spots) + count + GUARD;
+    size_t end = (size_t)(area - spots) + count + guard_of(count);
     if (range_used < end)
         range_used = end;
     return area;
@@ -104,16 +142,24 @@ static bool area_map(struct spot *area)
 static void area_drop(struct spot *area, bool frees)
 {
     size_t count = area->pages;
-    frames_unmap(spot_address(area), count);
+    if (FAULT == FAULT_RACE_VFREE) {
+        area->use = UNUSED;
+        window();
+    }
+    if (!HAS_BATCHES)
+        frames_unmap(spot_address(area), count);
     for (size_t i = 0; i < count; i++) {
         bool is_shared = FAULT == FAULT_VM_SHARED_FRAME && i == 15;
         bool is_kept = FAULT == FAULT_VFREE_LEAKS_FRAME && i >= 8;
         if (area[i].frame && frees && !is_shared && !is_kept)
-            block_give(area[i].frame, 0);
+            frames_give(area[i].frame, 0);
         area[i].frame = NULL;
     }
-    bool rests = VARIANT == VARIANT_LAZY_PURGE || FAULT == FAULT_VFREE_LEAKS_RANGE;
+    bool rests = VARIANT == VARIANT_LAZY_PURGE || FAULT == FAULT_VFREE_LEAKS_RANGE || HAS_BATCHES;
     area->use = rests ? LAZY : UNUSED;
+    lazy_pages += count;
+    if (HAS_BATCHES && lazy_pages > LAZY_MOST)
+        purge();
 }
 
 /* Put a page behind each address of an area, or none. */
@@ -124,11 +170,11 @@ static bool area_back(struct spot *area, gfp_t gfp)
         if (!area[i].frame)
             return false;
         if (FAULT == FAULT_VM_SHARED_FRAME && i == 15) {
-            block_give(area[i].frame, 0);
+            frames_give(area[i].frame, 0);
             area[i].frame = area[i - 1].frame;
         }
     }
-    return area_map(area);
+    return is_reused || area_map(area);
 }
 
 /* Allocate an area, or NULL. */
@@ -137,6 +183,8 @@ static void *area_take(size_t size, gfp_t gfp)
     size_t count = size / PAGE_SIZE + (size % PAGE_SIZE != 0);
     if (FAULT == FAULT_VM_SHORT && count >= 8)
         count = size / PAGE_SIZE;
+    if (FAULT == FAULT_VM_COUNT_32)
+        count = (uint32_t)count;
     if ((FAULT == FAULT_VM_WRAPS && size > -PAGE_SIZE) || (FAULT == FAULT_VM_ZERO_SIZE && size == 0))
         count = 1;
     if (count == 0 || count > ARENA_PAGES || fails_now(gfp) || fails_as_asked(gfp))
@@ -146,9 +194,11 @@ static void *area_take(size_t size, gfp_t gfp)
         return NULL;
     if (!area_back(area, gfp)) {
         area_drop(area, FAULT != FAULT_VM_FAIL_KEEPS);
+        if (FAULT == FAULT_VM_FAIL_KEEPS_RANGE)
+            area->use = LAZY;
         return NULL;
     }
-    fill(spot_address(area), count * PAGE_SIZE, gfp);
+    fill(spot_address(area), FAULT == FAULT_VREALLOC_GROW_DIRTY ? size : count * PAGE_SIZE, gfp);
     return spot_address(area);
 }
 

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kmem_faults.h"
+#include "kmem_window.h"
 
 #ifndef ARENA_MB
 #define ARENA_MB (VARIANT == VARIANT_SMALL_ARENA ? 4 : 64)
@@ -22,7 +22,7 @@
 #define RESERVE 32ul /* pages beside those, as many as only __GFP_HIGH reaches */
 _Static_assert(ARENA_PAGES >= 1024 && ARENA_PAGES % 1024 == 0, "the arena is made of blocks of order 10");
 
-enum state { INNER, FREE, BLOCK, LARGE, SLAB };
+enum state { INNER, FREE, HELD, BLOCK, LARGE, SLAB };
 
 struct page {
     struct page *next, *prev; /* on a list of free blocks, or of slabs with room */

@@ -3,6 +3,8 @@
 #ifndef KMEM_CALLS_CACHE_H
 #define KMEM_CALLS_CACHE_H
 
+#include <limits.h>
+
 #include "kmem_lock.h"
 
 /* Look for a cache that another like it may share. */
@@ -10,10 +12,26 @@ static struct kmem_cache *mergeable(const struct kmem_cache *like, unsigned long
 {
     if (VARIANT != VARIANT_MERGED_CACHES || has_ctor(like) || flags & SLAB_NEVER_MERGE)
         return NULL;
-    for (unsigned i = 0; i < cache_count; i++)
-        if (caches[i].refs > 0 && caches[i].slot == like->slot && !caches[i].link)
+    for (unsigned i = 0; i < cache_count; i++) {
+        size_t spare = caches[i].slot - like->slot;
+        bool fits = spare == 0 || (FAULT == FAULT_ALIAS_ALIGN_LOST && spare < 64);
+        if (caches[i].refs > 0 && fits && (!caches[i].link || FAULT == FAULT_ALIAS_INTO_CTOR))
             return &caches[i];
+    }
     return NULL;
+}
+
+/* Return a place for a cache in the table, or NULL. */
+static struct kmem_cache *cache_place(void)
+{
+    struct kmem_cache *place = caches + class_count;
+    while (place < caches + cache_count && place->refs > 0)
+        place++;
+    if (place == caches + MAX_CACHES)
+        return NULL;
+    if (place == caches + cache_count)
+        cache_count++;
+    return place;
 }
 
 /* Make a cache of that shape and constructor, or NULL. */
@@ -26,20 +44,24 @@ static struct kmem_cache *cache_make(struct kmem_cache made, size_t size, size_t
     if (!cache_shape(&made, laid_out, cache_alignment(size, align, flags), apart))
         return NULL;
     made.size = size;
-    if (fails_now(GFP_KERNEL) || fails_as_asked(GFP_KERNEL))
+    if (fails_now(GFP_KERNEL) || fails_as_asked(GFP_KERNEL)) {
+        struct kmem_cache *kept = FAULT == FAULT_CREATE_FAIL_KEEPS ? cache_place() : NULL;
+        if (kept)
+            kept->refs = 1;
         return NULL;
+    }
     struct kmem_cache *cache = mergeable(&made, flags);
     if (cache) {
-        cache->refs++;
-        cache->size = cache->size > size ? cache->size : size;
+        cache->refs = FAULT == FAULT_ALIAS_REFS_8 ? (uint8_t)(cache->refs + 1) : cache->refs + 1;
+        if (FAULT != FAULT_ALIAS_SIZE_OLD)
+            cache->size = cache->size > size ? cache->size : size;
         return cache;
     }
-    for (cache = caches + class_count; cache < caches + cache_count && cache->refs > 0;)
-        cache++;
-    if (cache == caches + MAX_CACHES)
+    cache = cache_place();
+    if (!cache)
         return NULL;
-    if (cache == caches + cache_count)
-        cache_count++;
+    if (FAULT == FAULT_RACE_CREATE)
+        window();
     *cache = made;
     cache->refs = 1;
     list_init(&cache->room);
@@ -71,7 +93,7 @@ struct kmem_cache *kmem_cache_create_26(const char *name, size_t size, size_t of
 /* Take an object; where constructed memory is due, nothing but __GFP_ZERO writes to it. */
 static void *cache_take(struct kmem_cache *cache, gfp_t gfp)
 {
-    void *p = fails_as_asked(gfp) ? NULL : slot_take(cache, gfp);
+    void *p = fails_as_asked(gfp) ? NULL : slot_get(cache, gfp);
     if (p && (!has_ctor(cache) || gfp & GFP_ZERO))
         fill(p, cache->size, gfp);
     return p;
@@ -113,13 +135,19 @@ int kmem_cache_alloc_bulk(struct kmem_cache *cache, gfp_t gfp, size_t n, void **
 {
     lock();
     size_t got = 0;
+    if (FAULT == FAULT_MAG_BULK_DIRTY && magazine_of(cache)->count >= n)
+        gfp &= ~GFP_ZERO;
     while (got < n && !(got == 0 && fails_now(gfp)) && (p[got] = cache_take(cache, gfp)))
         got++;
     if (got < n && FAULT != FAULT_BULK_PART) {
         if (FAULT != FAULT_BULK_FAIL_LEAKS)
             kmem_cache_free_bulk(cache, got, p);
+        if (FAULT == FAULT_BULK_UNDO_TWICE && got >= 3 && page_of(p[0])->state == SLAB)
+            slot_link(page_of(p[0])->slab, p[0]);
         got = 0;
     }
+    for (size_t i = 0; FAULT == FAULT_CTOR_BULK_CLEARED && has_ctor(cache) && got >= 4 && i < got; i++)
+        memset(p[i], 0, cache->size);
     if (FAULT == FAULT_BULK_TWICE && got >= 12)
         p[got - 1] = p[0];
     unlock();
@@ -130,7 +158,16 @@ int kmem_cache_shrink(struct kmem_cache *cache)
 {
     lock();
     wake_all();
+    void (*dtor)(void *, struct kmem_cache *, unsigned long) = cache->dtor_26;
+    if (FAULT == FAULT_SHRINK_NO_DTOR)
+        cache->dtor_26 = NULL;
     slabs_drop(cache, FAULT == FAULT_SHRINK_LIVE ? 1 : 0);
+    cache->dtor_26 = dtor;
+    struct page *last = cache->room.prev;
+    if (FAULT == FAULT_SHRINK_LOSES_PARTIAL && last != cache->room.next) {
+        list_drop(last);
+        list_init(last);
+    }
     int left = cache->slabs > 0;
     unlock();
     return left;
@@ -148,7 +185,10 @@ void kmem_cache_destroy(struct kmem_cache *cache)
     if (!cache)
         return;
     lock();
-    wake_all();
+    if (FAULT != FAULT_DESTROY_LEAVES_DEFERRED && FAULT != FAULT_MAG_DESTROY_STALE)
+        wake_all();
+    if (FAULT == FAULT_ALIAS_DESTROYS_TWIN && cache->refs == 2)
+        slabs_drop(cache, UINT_MAX);
     if (cache->refs == 1) {
         if (FAULT == FAULT_DESTROY_LEAKS && cache->slabs > 1) {
             slots_destruct(cache->room.next);
@@ -157,7 +197,7 @@ void kmem_cache_destroy(struct kmem_cache *cache)
         }
         if (FAULT == FAULT_DTOR_NOT_AT_DESTROY)
             cache->dtor_26 = NULL;
-        slabs_drop(cache, 0);
+        slabs_drop(cache, FAULT == FAULT_MAG_DESTROY_STALE ? UINT_MAX : 0);
     }
     if (cache->refs > 1 || cache->slabs == 0)
         cache->refs--;

@@ -48,7 +48,8 @@ void *krealloc(const void *old, size_t n, gfp_t gfp)
             object_free(p);
         p = FAULT == FAULT_KREALLOC_ZERO_NULL ? NULL : ZERO_SIZE_PTR;
     } else {
-        p = is_nothing(p) ? object_take(n, gfp) : object_resize(p, n, gfp);
+        bool fresh = FAULT == FAULT_KREALLOC_FROM_16 ? !p : is_nothing(p);
+        p = fresh ? object_take(n, gfp) : object_resize(p, n, gfp);
     }
     unlock();
     return p;
@@ -68,26 +69,63 @@ void kfree(const void *p)
 void *krealloc_array(void *p, size_t n, size_t size, gfp_t gfp)
 {
     size_t bytes;
-    if (product(n, size, &bytes))
+    if (product(n, size, &bytes) || (FAULT == FAULT_KREALLOC_ARRAY_WRAPS && !is_nothing(p)))
         return krealloc(p, bytes, gfp);
     if (FAULT == FAULT_KREALLOC_ARRAY_FREES)
         kfree(p);
     return NULL;
 }
 
+/* Put a free slot where those of another class are; say whether there was room. */
+static bool slot_astray(void *slot)
+{
+    struct magazine *magazine = magazine_of(cache_for(128));
+    bool fits = page_of(slot)->state == SLAB && usable(slot) == 96 && magazine->count < MAGAZINE;
+    if (fits)
+        magazine->slots[magazine->count++] = slot;
+    return fits;
+}
+
 void kfree_sensitive(const void *p)
 {
     lock();
+    size_t size = is_nothing(p) ? 0 : usable(p);
+    if (FAULT == FAULT_SENSITIVE_POWER)
+        while (size & (size - 1))
+            size += size & -size;
+    if (FAULT == FAULT_RACE_WIPE && size > 8) {
+        kfree(p);
+        window();
+        memset((char *)(uintptr_t)p + 8, 0, size - 8); /* a link is before that */
+        p = NULL;
+    }
     if (!is_nothing(p))
-        memset((void *)(uintptr_t)p, 0, usable(p) + (FAULT == FAULT_SENSITIVE_BEYOND ? 8 : 0));
+        memset((void *)(uintptr_t)p, 0, size + (FAULT == FAULT_SENSITIVE_BEYOND ? 8 : 0));
+    if (FAULT == FAULT_MAG_SENSITIVE_CLASS && !is_nothing(p) && slot_astray((void *)(uintptr_t)p))
+        p = NULL;
     unlock();
     kfree(p);
+}
+
+/* Say whether an object was put into the slab of the one before, as those at both sides are of one cache. */
+static bool joined(size_t i, size_t n, void **p)
+{
+    if (FAULT != FAULT_KFREE_BULK_ONE_CACHE || i == 0 || i + 1 >= n)
+        return false;
+    struct page *before = page_of(p[i - 1]), *page = page_of(p[i]), *after = page_of(p[i + 1]);
+    if (before->state != SLAB || page->state != SLAB || after->state != SLAB)
+        return false;
+    if (before->slab->cache != after->slab->cache || before->slab->cache == page->slab->cache)
+        return false;
+    slot_link(before->slab, p[i]);
+    return true;
 }
 
 void kfree_bulk(size_t n, void **p)
 {
     for (size_t i = 0; i < n && !(FAULT == FAULT_KFREE_BULK_FORGETS && i >= 2 && i + 1 == n); i++)
-        kfree(p[i]);
+        if (!joined(i, n, p))
+            kfree(p[i]);
 }
 
 #if VARIANT != VARIANT_NO_KSIZE
@@ -128,12 +166,16 @@ static void *copied(const void *source, size_t kept, size_t size, gfp_t gfp)
 
 void *kmemdup(const void *source, size_t size, gfp_t gfp)
 {
+    if (FAULT == FAULT_KMEMDUP_EMPTY_NULL && size == 0)
+        return NULL;
     return copied(source, size - (FAULT == FAULT_KMEMDUP_SHORT && size > 0), size, gfp);
 }
 
 char *kstrdup(const char *source, gfp_t gfp)
 {
     size_t length = source ? strlen(source) : 0;
+    if (FAULT == FAULT_KSTRDUP_LENGTH_16)
+        length = (uint16_t)length;
     return source ? copied(source, length + (FAULT != FAULT_KSTRDUP_NO_NUL), length + 1, gfp) : NULL;
 }
 
@@ -145,7 +187,7 @@ char *kstrndup(const char *source, size_t most, gfp_t gfp)
     if (FAULT == FAULT_KSTRNDUP_LONG && length == most && source[length])
         length++;
     char *copy = copied(source, length, length + 1, gfp);
-    if (copy)
+    if (copy && (FAULT != FAULT_KSTRNDUP_CUT_OPEN || length < most))
         copy[length] = 0;
     return copy;
 }

@@ -12,10 +12,12 @@ void *kvmalloc(size_t size, gfp_t gfp)
 {
     if (FAULT == FAULT_KV_SIZE_32)
         size = (uint32_t)size;
-    bool may_map = size > PAGE_SIZE && size <= INT_MAX && may_sleep(gfp);
+    bool may_map = size > PAGE_SIZE && size <= INT_MAX && (may_sleep(gfp) || FAULT == FAULT_KV_ATOMIC_AREA);
     void *p = NULL;
     if (VARIANT != VARIANT_KV_AREAS || !may_map)
         p = kmalloc(size, gfp);
+    if (FAULT == FAULT_KV_ATOMIC_AREA && !p && may_map)
+        sleeps();
     return p || !may_map ? p : __vmalloc(size, FAULT == FAULT_KVZALLOC_AREA_DIRTY ? gfp & ~GFP_ZERO : gfp);
 }
 
@@ -35,7 +37,7 @@ void *kvcalloc(size_t n, size_t size, gfp_t gfp)
 
 void kvfree(const void *p)
 {
-    if (!in_range(p))
+    if (!in_range(p) || (FAULT == FAULT_KVFREE_RANGE_START && p == range))
         kfree(p);
     else if (FAULT != FAULT_KVFREE_LEAKS_AREA)
         vfree(p);
@@ -48,11 +50,13 @@ void *kvrealloc(const void *p, size_t size, gfp_t gfp)
     void *moved = krealloc(p, size, gfp);
     if (moved || size <= PAGE_SIZE)
         return moved;
-    moved = kvmalloc(size, gfp);
+    moved = kvmalloc(size, FAULT == FAULT_KVREALLOC_AREA_DIRTY ? gfp & ~GFP_ZERO : gfp);
     if (!moved || is_nothing(p))
         return moved;
     lock();
     size_t kept = usable(p);
+    if (FAULT == FAULT_KVREALLOC_COPIES_8K && kept > MAX_CLASS)
+        kept = MAX_CLASS;
     unlock();
     memcpy(moved, p, kept < size ? kept : size);
     kfree(p);

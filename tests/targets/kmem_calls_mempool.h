@@ -82,10 +82,16 @@ void *mempool_alloc(mempool_t *pool, gfp_t gfp)
     void *element = pool->alloc(gfp & ~(GFP_DIRECT_RECLAIM | GFP_IO), pool->data);
     int left = FAULT == FAULT_POOL_NULL_EARLY && !may_sleep(gfp) ? 1 : 0;
     lock();
-    if (!element && pool->count > left)
-        element = pool->elements[--pool->count];
+    if (!element && pool->count > left) {
+        int count = pool->count - 1;
+        if (FAULT == FAULT_RACE_POOL)
+            window();
+        element = pool->elements[count];
+        pool->count = count;
+    }
     unlock();
-    for (int i = 0; !element && may_sleep(gfp) && i < POLLS; i++) {
+    bool waits = may_sleep(gfp) || FAULT == FAULT_POOL_ATOMIC_SLEEPS;
+    for (int i = 0; !element && waits && i < POLLS; i++) {
         sleeps();
         element = pool->alloc(gfp, pool->data);
     }
@@ -97,7 +103,8 @@ void mempool_free(void *element, mempool_t *pool)
     if (!element)
         return;
     lock();
-    bool is_kept = pool->count < pool->min && FAULT != FAULT_POOL_NOT_REFILLED;
+    int due = pool->min - (FAULT == FAULT_POOL_REFILL_ONE_LESS && pool->min > 1);
+    bool is_kept = pool->count < due && FAULT != FAULT_POOL_NOT_REFILLED;
     if (is_kept)
         pool->elements[pool->count++] = element;
     unlock();
@@ -113,10 +120,13 @@ int mempool_resize(mempool_t *pool, int min)
         void **elements = mempool_array(min);
         if (!elements)
             return -ENOMEM;
-        memcpy(elements, pool->elements, (size_t)pool->count * sizeof *elements);
+        size_t each = FAULT == FAULT_POOL_GROW_COPIES_HALF ? sizeof(int) : sizeof *elements;
+        memcpy(elements, pool->elements, (size_t)pool->count * each);
         kfree(pool->elements);
         pool->elements = elements;
     }
+    for (int i = 0; FAULT == FAULT_POOL_SHRINK_WRONG_END && pool->count > min; i++, pool->count--)
+        pool->free(pool->elements[i], pool->data);
     mempool_drop(pool, min, FAULT != FAULT_POOL_SHRINK_LEAKS);
     pool->min = min;
     mempool_fill(pool);

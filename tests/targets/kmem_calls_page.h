@@ -27,10 +27,12 @@ static void pages_give(void *p, unsigned order)
         order = MAX_ORDER;
     if (FAULT == FAULT_FREE_PAGES_HALF && order > 0)
         order--;
+    if (FAULT == FAULT_SPLIT_HEAD_WHOLE && page_of(p)->order > order)
+        order = page_of(p)->order;
     if (FAULT == FAULT_ORDER_3_MISALIGNED && order == 3)
-        block_give(page_of(p) - 1, 4);
+        frames_give(page_of(p) - 1, 4);
     else if (FAULT != FAULT_SPLIT_LOSES || page_of(p)->state == BLOCK)
-        block_give(page_of(p), order);
+        frames_give(page_of(p), order);
 }
 
 unsigned long __get_free_pages(gfp_t gfp, unsigned int order)
@@ -80,7 +82,7 @@ unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long n, struct page **array)
         i++;
     if (FAULT == FAULT_PAGES_BULK_TWICE && i >= 6)
         array[i - 1] = array[i - 2];
-    return i;
+    return FAULT == FAULT_PAGES_BULK_OVERCOUNT && i > 0 && i < n ? i + 1 : i;
 }
 
 void split_page(struct page *page, unsigned order)
@@ -89,6 +91,8 @@ void split_page(struct page *page, unsigned order)
     block_cut(page, order, 1ul << order);
     for (size_t i = (1ul << order) / 2; FAULT == FAULT_SPLIT_LOSES && order > 0 && i < 1ul << order; i++)
         page[i].state = INNER;
+    if (FAULT == FAULT_SPLIT_HEAD_WHOLE)
+        page->order = order;
     unlock();
 }
 
@@ -105,9 +109,10 @@ void *alloc_pages_exact(size_t size, gfp_t gfp)
         return NULL;
     lock();
     unsigned order = order_for(size);
+    bool lost = FAULT == FAULT_EXACT_TAIL_LEAKS && order >= 4 && size % PAGE_SIZE;
     void *p = pages_take(gfp, order);
     if (p)
-        block_cut(page_of(p), order, exact_pages(size));
+        block_cut(page_of(p), order, exact_pages(size) + lost);
     unlock();
     return p;
 }
@@ -116,8 +121,10 @@ void free_pages_exact(void *p, size_t size)
 {
     lock();
     size_t count = FAULT == FAULT_EXACT_FREE_TAIL ? size / PAGE_SIZE : exact_pages(size);
+    if (FAULT == FAULT_EXACT_FREE_ROUNDED)
+        count = 1ul << order_for(size);
     for (size_t i = 0; p && i < count; i++)
-        block_give(page_of(p) + i, 0);
+        frames_give(page_of(p) + i, 0);
     unlock();
 }
 

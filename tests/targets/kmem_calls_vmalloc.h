@@ -73,11 +73,11 @@ void *vrealloc(const void *old, size_t size, gfp_t gfp)
     if (p) {
         size_t kept = FAULT == FAULT_VREALLOC_LOSES ? area->size / PAGE_SIZE * PAGE_SIZE : area->size;
         memcpy(p, old, kept < size ? kept : size);
-        area_drop(area, true);
+        area_drop(area, FAULT != FAULT_VREALLOC_MOVE_LEAKS || area->pages < 8);
     } else if (fits) {
         p = (char *)(uintptr_t)old;
         if (gfp & GFP_ZERO && size < area->size)
-            memset(p + size, 0, area->size - size);
+            memset(p + (FAULT == FAULT_VREALLOC_SHRINK_ROUNDS ? size & ~7ul : size), 0, area->size - size);
         area->size = size;
     } else if (area && FAULT == FAULT_VREALLOC_FAIL_FREES) {
         area_drop(area, true);
@@ -93,7 +93,11 @@ void *vmap(struct page **given, unsigned count, unsigned long flags, unsigned lo
     (void)prot;
     lock();
     struct spot *area = NULL;
-    if (given && count > 0 && count <= ARENA_PAGES && !fails_now(GFP_KERNEL) && !fails_as_asked(GFP_KERNEL))
+    bool legal = given && (count > 0 || FAULT == FAULT_VMAP_ZERO_COUNT) && count <= ARENA_PAGES;
+    bool fails = fails_now(GFP_KERNEL) || (legal && fails_as_asked(GFP_KERNEL));
+    for (unsigned i = 0; FAULT == FAULT_VMAP_FAIL_FREES && legal && fails && i < count; i++)
+        frames_give(given[i], 0);
+    if (legal && !fails)
         area = area_place(count, count * PAGE_SIZE, MAPPED);
     for (unsigned i = 0; area && i < count; i++)
         area[i].frame = given[FAULT == FAULT_VMAP_REVERSED && count >= 3 ? count - 1 - i : i];
@@ -130,6 +134,9 @@ struct page *vmalloc_to_page(const void *p)
     lock();
     const char *at = (const char *)p + (FAULT == FAULT_VM_TO_PAGE_NEXT ? PAGE_SIZE / 2 : 0);
     struct page *page = in_range(at) ? spot_of(at)->frame : NULL;
+    const struct spot *spot = page ? spot_of(at) : spots;
+    if (FAULT == FAULT_VM_TO_PAGE_LAST && spot - spots >= 15 && !spot[1].frame && spot[-15].frame)
+        page = spot[-1].frame;
     unlock();
     return page;
 }

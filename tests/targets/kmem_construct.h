@@ -56,7 +56,7 @@ static size_t slab_colour(struct kmem_cache *cache)
 {
     if (VARIANT != VARIANT_COLOURED || cache < caches + class_count)
         return 0;
-    size_t step = cache->slot & -cache->slot; /* no less than the alignment */
+    size_t step = FAULT == FAULT_COLOUR_UNALIGNED ? 8 : cache->slot & -cache->slot; /* at least the alignment */
     size_t spare = (PAGE_SIZE << cache->order) - cache->slots * cache->slot;
     size_t colour = cache->colour;
     cache->colour = colour + step <= spare ? colour + step : 0;

@@ -132,6 +132,8 @@ enum fault {
     FAULT_USER_SHALLOW,           /* GFP_USER leaves pages that GFP_KERNEL takes | GFP-USER */
 };
 
+#include "kmem_history.h"
+
 #ifndef FAULT
 #define FAULT FAULT_NONE
 #endif
@@ -157,9 +159,17 @@ enum fault {
 #define VARIANT_VM_TOP_DOWN 18    /* the highest free addresses are given to an area */
 #define VARIANT_WIDE_GUARD 19     /* 8 guard pages behind an area */
 #define VARIANT_KV_AREAS 20       /* kvmalloc above a page always gives an area, if the mask may sleep */
+#define VARIANT_PCP 21            /* each CPU keeps lists of small free blocks before the buddy allocator */
+#define VARIANT_MAGAZINES 22      /* each CPU keeps a few free objects of each cache */
+#define VARIANT_BATCHED_UNMAP 23  /* freed areas stay mapped, and their addresses unused, until 64 pages are */
+#define VARIANT_LAYERED 24        /* the last three at once */
 
 #ifndef VARIANT
-#define VARIANT VARIANT_NONE
+#define VARIANT HISTORY_VARIANT
 #endif
+
+#define HAS_PCP (VARIANT == VARIANT_PCP || VARIANT == VARIANT_LAYERED)
+#define HAS_MAGAZINES (VARIANT == VARIANT_MAGAZINES || VARIANT == VARIANT_LAYERED)
+#define HAS_BATCHES (VARIANT == VARIANT_BATCHED_UNMAP || VARIANT == VARIANT_LAYERED)
 
 #endif

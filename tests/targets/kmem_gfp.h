@@ -8,6 +8,7 @@
 
 #include "kmem_faults.h"
 
+#define GFP_DMA 0x1u
 #define GFP_HIGH 0x20u
 #define GFP_IO 0x40u
 #define GFP_ZERO 0x100u
@@ -19,6 +20,7 @@
 #define GFP_NOMEMALLOC 0x80000u
 #define GFP_HARDWALL 0x100000u
 #define GFP_KERNEL 0xcc0u
+#define GFP_NOIO 0xc00u
 
 typedef unsigned int gfp_t;
 

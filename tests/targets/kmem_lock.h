@@ -3,20 +3,19 @@
 #ifndef KMEM_LOCK_H
 #define KMEM_LOCK_H
 
-#include <pthread.h>
-
 #include "kmem_areas.h"
 
-static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static bool ready;
 
 /* Make all memory free, whoever has it. */
 static void reset(void)
 {
     pages_init();
+    pcps_init();
+    memset(magazines, 0, sizeof magazines);
     caches_init();
     areas_init();
-    attempts = frees = fail_in = 0;
+    attempts = frees = fail_in = turns = 0;
     rested = 0;
     memset(resting, 0, sizeof resting);
     ready = true;
@@ -27,6 +26,8 @@ static void lock(void)
     pthread_mutex_lock(&mutex);
     if (!ready)
         reset();
+    if (HAS_PCP || HAS_MAGAZINES)
+        turns++;
 }
 
 static void unlock(void) { pthread_mutex_unlock(&mutex); }

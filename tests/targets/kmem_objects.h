@@ -3,7 +3,7 @@
 #ifndef KMEM_OBJECTS_H
 #define KMEM_OBJECTS_H
 
-#include "kmem_slab.h"
+#include "kmem_magazine.h"
 
 #define ZERO_SIZE_PTR ((void *)16)
 #define MAX_SIZE MAX_BLOCK
@@ -19,12 +19,12 @@ static void object_give(void *p)
 {
     struct page *page = page_of(p);
     if (page->state == SLAB) {
-        slot_give(p);
+        slot_put(p);
     } else if (page->state == LARGE && FAULT == FAULT_LARGE_LEAKS_PAGE) {
         for (unsigned order = page->order; order-- > 0; page += 1u << order)
-            block_give(page, order);
+            frames_give(page, order);
     } else if (page->state == LARGE) {
-        block_give(page, page->order);
+        frames_give(page, page->order);
     }
 }
 
@@ -48,7 +48,7 @@ static bool wake_all(void)
             object_give(p);
         any |= p != NULL;
     }
-    return any;
+    return magazines_flush() || any;
 }
 
 static void object_free(void *p)
@@ -107,14 +107,17 @@ static void *object_take(size_t size, gfp_t gfp)
         gfp &= ~GFP_ZERO;
     if (FAULT == FAULT_ZERO_IGNORED_ATOMIC && !may_sleep(gfp))
         gfp &= ~GFP_ZERO;
-    struct kmem_cache *cache = cache_for(size);
+    if (FAULT == FAULT_ZERO_IGNORED_NOIO && (gfp & GFP_KERNEL) == GFP_NOIO)
+        gfp &= ~GFP_ZERO;
+    bool shrunk = FAULT == FAULT_DMA_CLASS_96 && gfp & GFP_DMA && size > 64 && size <= 96;
+    struct kmem_cache *cache = cache_for(shrunk ? 64 : size);
     void *p = NULL;
     if (!cache)
         p = large_take(size, gfp);
     else if (!fails_as_asked(gfp))
-        p = slot_take(cache, gfp);
+        p = slot_get(cache, gfp);
     if (p)
-        fill(p, usable(p), gfp);
+        fill(p, FAULT == FAULT_KREALLOC_GROW_DIRTY ? size : usable(p), gfp);
     return p;
 }
 
@@ -148,10 +151,18 @@ static void *object_move(void *p, size_t n, gfp_t gfp)
         kept -= 8;
     if (FAULT == FAULT_KREALLOC_SHRINK_LOSES && old >= n)
         kept &= ~7ul;
-    memcpy(moved, p, kept);
-    if (gfp & GFP_ZERO && FAULT != FAULT_KREALLOC_ZERO_TAIL)
+    bool dirty = FAULT == FAULT_KREALLOC_ZERO_TO_PAGES && old <= MAX_CLASS && n > MAX_CLASS;
+    if (FAULT == FAULT_RACE_KREALLOC) {
+        memcpy(moved, p, 8); /* a link will be there */
+        object_free(p);
+        window();
+        memcpy((char *)moved + 8, (char *)p + 8, kept > 8 ? kept - 8 : 0);
+    } else {
+        memcpy(moved, p, kept);
+    }
+    if (gfp & GFP_ZERO && FAULT != FAULT_KREALLOC_ZERO_TAIL && !dirty)
         memset((char *)moved + kept, 0, usable(moved) - kept);
-    if (FAULT != FAULT_KREALLOC_MOVE_LEAKS)
+    if (FAULT != FAULT_KREALLOC_MOVE_LEAKS && FAULT != FAULT_RACE_KREALLOC)
         object_free(p);
     return moved;
 }
@@ -167,8 +178,11 @@ static void *object_resize(void *p, size_t n, gfp_t gfp)
         if (moved)
             return moved;
     }
-    if (gfp & GFP_ZERO && n < old)
+    if (gfp & GFP_ZERO && n < old && FAULT != FAULT_KREALLOC_SHRINK_STALE)
         memset((char *)p + n, 0, old - n);
+    struct page *block = page_of(p);
+    if (FAULT == FAULT_KREALLOC_TRIM_ORDER && block->state == LARGE && block->order > 0 && n <= old / 2)
+        frames_give(block + (1u << (block->order - 1)), block->order - 1);
     return p;
 }
 

@@ -6,9 +6,10 @@
 #include "kmem_arena.h"
 #include "kmem_gfp.h"
 
-static struct page free_blocks[MAX_ORDER + 1]; /* heads of lists */
+static struct page free_blocks[MAX_ORDER + 2]; /* heads of lists; the last is for a fault */
 static size_t free_count;                      /* pages */
 static bool exhausted;
+static unsigned reserve_frees;
 
 static bool reclaim(gfp_t gfp); /* kmem_slab.h */
 
@@ -41,7 +42,7 @@ static void block_add(struct page *block, unsigned order)
 static void pages_init(void)
 {
     arena_map();
-    for (unsigned order = 0; order <= MAX_ORDER; order++)
+    for (unsigned order = 0; order <= MAX_ORDER + 1; order++)
         list_init(&free_blocks[order]);
     for (size_t i = ARENA_PAGES + RESERVE; i-- > 0;) {
         pages[i].state = INNER;
@@ -70,6 +71,8 @@ static struct page *block_take(unsigned order, size_t left)
     if (found > MAX_ORDER || free_count < (1ul << order) + left)
         return NULL;
     struct page *block = VARIANT == VARIANT_TOP_DOWN ? highest(&free_blocks[found]) : free_blocks[found].next;
+    if (FAULT == FAULT_RACE_BUDDY)
+        window();
     list_drop(block);
     while (found > order) {
         found--;
@@ -89,8 +92,13 @@ static struct page *block_take(unsigned order, size_t left)
 /* Give a block back, merged with its buddies. */
 static void block_give(struct page *block, unsigned order)
 {
+    unsigned most = FAULT == FAULT_MERGE_FIVE && order < 5 ? order + 5 : MAX_ORDER;
+    if (FAULT == FAULT_MERGE_PAST_MAX)
+        most = MAX_ORDER + 1;
+    if (FAULT == FAULT_HIGH_RESERVE_LEAKS && free_count < RESERVE && ++reserve_frees % 8 == 0)
+        return;
     free_count += 1ul << order;
-    for (; order < MAX_ORDER && FAULT != FAULT_MERGE_NEVER; order++) {
+    for (; order < most && FAULT != FAULT_MERGE_NEVER; order++) {
         struct page *buddy = pages + ((size_t)(block - pages) ^ (1u << order));
         if (buddy->state != FREE)
             break;
@@ -102,42 +110,6 @@ static void block_give(struct page *block, unsigned order)
             block = buddy;
     }
     block_add(block, order);
-}
-
-/* Make single pages of a block, and give back those behind the first `kept`. */
-static void block_cut(struct page *block, unsigned order, size_t kept)
-{
-    for (size_t i = 0; i < 1ul << order; i++) {
-        block[i].state = BLOCK;
-        block[i].order = 0;
-    }
-    for (size_t i = kept; i < 1ul << order; i++)
-        block_give(block + i, 0);
-}
-
-/* Return how many pages a request leaves free, whatever happens. */
-static size_t left_by(gfp_t gfp)
-{
-    if (FAULT == FAULT_ATOMIC_SHALLOW && gfp & GFP_HIGH && !may_sleep(gfp))
-        return 6 * RESERVE;
-    if (FAULT == FAULT_USER_SHALLOW && gfp & GFP_HARDWALL)
-        return 6 * RESERVE;
-    bool deep = gfp & GFP_HIGH || (gfp & GFP_MEMALLOC && !(gfp & GFP_NOMEMALLOC));
-    return deep ? 0 : RESERVE;
-}
-
-/* Take a block under a mask, or NULL: every page of every family comes from here. */
-static struct page *frames_take(gfp_t gfp, unsigned order)
-{
-    if (order > MAX_ORDER || fails_as_asked(gfp))
-        return NULL;
-    struct page *block;
-    do
-        block = block_take(order, left_by(gfp));
-    while (!block && reclaim(gfp));
-    if (!block && gfp & GFP_NOFAIL && may_sleep(gfp))
-        block = block_take(order, 0);
-    return block;
 }
 
 #endif

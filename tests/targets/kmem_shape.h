@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "kmem_pages.h"
+#include "kmem_frames.h"
 
 #define MAX_CLASS 8192ul
 #define MAX_CACHES 512
@@ -46,15 +46,17 @@ static bool cache_shape(struct kmem_cache *cache, size_t size, size_t align, boo
     size_t body = round_up(size, 8);
     cache->size = size;
     cache->link = apart ? body : 0;
-    cache->slot = round_up(apart ? body + 8 : body, align);
+    bool squeezed = FAULT == FAULT_LINK_SQUEEZED && align >= 64 && body % align == 0;
+    cache->slot = round_up(apart && !squeezed ? body + 8 : body, align);
+    size_t slack = FAULT == FAULT_CACHE_ORDER_SHORT && cache->slot > PAGE_SIZE << 3 ? 64 : 0;
     while (cache->order < MAX_ORDER) {
-        size_t bytes = PAGE_SIZE << cache->order;
+        size_t bytes = (PAGE_SIZE << cache->order) + slack;
         bool is_roomy = cache->order == 3 || VARIANT == VARIANT_PAGE_EACH || bytes / cache->slot >= 8;
         if (bytes >= cache->slot && (is_roomy || cache->order > 3))
             break;
         cache->order++;
     }
-    size_t bytes = (PAGE_SIZE << cache->order) - cache->offset;
+    size_t bytes = (PAGE_SIZE << cache->order) + slack - cache->offset;
     cache->slots = VARIANT == VARIANT_PAGE_EACH ? bytes >= cache->slot : (unsigned)(bytes / cache->slot);
     if (FAULT == FAULT_CTOR_LINK_INSIDE)
         cache->link = 0;
@@ -67,7 +69,7 @@ static size_t cache_alignment(size_t size, size_t align, unsigned long flags)
 {
     size_t line = 8;
     if (flags & SLAB_HWCACHE_ALIGN && FAULT != FAULT_HWCACHE_IGNORED)
-        for (line = CACHE_LINE; line > 8 && size <= line / 2;)
+        for (line = CACHE_LINE; line > 8 && size <= line / (FAULT == FAULT_HWCACHE_HALF ? 1 : 2);)
             line /= 2;
     if (FAULT == FAULT_CACHE_ALIGN_64 && align > 64)
         align = 64;

@@ -29,6 +29,8 @@ static void slot_link(struct page *slab, void *slot)
 static struct page *slab_make(struct kmem_cache *cache, gfp_t gfp)
 {
     struct page *slab = exhausted ? NULL : frames_take(gfp, cache->order);
+    if (!slab && FAULT == FAULT_SLAB_ORDER_FALLBACK && cache->slot <= PAGE_SIZE)
+        slab = frames_take(gfp, 0);
     if (!slab) {
         exhausted = FAULT == FAULT_EXHAUSTED_FOR_EVER;
         return NULL;
@@ -41,7 +43,8 @@ static struct page *slab_make(struct kmem_cache *cache, gfp_t gfp)
     slab->first = slab->last = NULL;
     slab->in_use = 0;
     slab->start = (char *)address_of(slab) + cache->offset + slab_colour(cache);
-    slots_construct(slab);
+    if (FAULT != FAULT_CTOR_ATOMIC || may_sleep(gfp))
+        slots_construct(slab);
     for (unsigned i = cache->slots; i-- > 0;)
         slot_link(slab, slab->start + i * cache->slot);
     list_add(&cache->room, slab);
@@ -60,7 +63,7 @@ static void slab_drop(struct page *slab)
         cache->empty--;
     for (unsigned i = 0; i < 1u << cache->order; i++)
         slab[i].state = INNER;
-    block_give(slab, cache->order);
+    frames_give(slab, cache->order);
 }
 
 /* Give back all empty slabs of a cache; say whether there was one. */
@@ -91,6 +94,14 @@ static void *slot_take(struct kmem_cache *cache, gfp_t gfp)
         frees = 0;
         return slot;
     }
+    if (FAULT == FAULT_HAND_OUT_5000 && cache->frees == 5000) {
+        cache->frees++;
+        return slot;
+    }
+    if (FAULT == FAULT_THIRD_SLAB_LAST && cache->slabs == 3 && slab->in_use == cache->slots)
+        return slot;
+    if (FAULT == FAULT_RACE_FREELIST)
+        window();
     slab->first = *link_of(slab, slot);
     if (!slab->first)
         list_drop(slab);
@@ -135,7 +146,10 @@ static void slot_give(void *slot)
     slot_link(slab, slot);
     frees++;
     cache->frees++;
-    slab->in_use--;
+    unsigned left = slab->in_use - 1;
+    if (FAULT == FAULT_RACE_IN_USE)
+        window();
+    slab->in_use = left;
     if (FAULT == FAULT_COUNTER_8_BITS)
         slab->in_use &= 0xff;
     cache->empty += slab->in_use == 0;
