@@ -7,9 +7,10 @@ from functools import partial
 from operator import floordiv
 from typing import Final
 
-from kmem_proofs.case import Case, implies
-from kmem_proofs.obligations import Obligation, obligation
-from kmem_spec import gfp, watermark
+from kmem_proofs.case import Case, Values, implies
+from kmem_proofs.mutants import gfp as mutants
+from kmem_proofs.obligations import Obligation, Rows, listed, obligation
+from kmem_spec import watermark
 from kmem_spec.gfp import (
     DIRECT_RECLAIM,
     GFP_ATOMIC,
@@ -91,69 +92,30 @@ def lowers(case: Case, floor: Floor, bit: int) -> Sequence[bool]:
     return [(left >= 0) & (left <= mark), case.call(floor, mark, mask + bit) <= left]
 
 
-def _ignores_high(mark: int, mask: int) -> int:
-    return watermark.floor_of(mark, mask & ~HIGH)
-
-
-def _counts_hardwall(mark: int, mask: int) -> int:
-    return watermark.floor_of(mark, mask) + (1 if gfp.has(mask, HARDWALL) else 0)
-
-
-def _high_costs(mark: int, mask: int) -> int:
-    return watermark.floor_of(mark, mask) + (mark if gfp.has(mask, HIGH) else 0)
-
-
-def _memalloc_costs(mark: int, mask: int) -> int:
-    return watermark.floor_of(mark, mask) + (mark if gfp.has(mask, MEMALLOC) else 0)
-
-
-def _rounds_up(value: int, by: int) -> int:
-    return (value + by - 1) // by
+ROWS: Final[Rows] = {
+    "PAGE-WATERMARK/floor_of/exact": (floors_are_the_kernels, watermark.floor_of),
+    "PAGE-WATERMARK/atomic/implies": (atomic_reaches_further, watermark.floor_of),
+    "PAGE-WATERMARK/user/implies": (user_is_kernel, watermark.floor_of),
+    "PAGE-WATERMARK/high/implies": (partial(lowers, bit=HIGH), watermark.floor_of),
+    "PAGE-WATERMARK/memalloc/implies": (partial(lowers, bit=MEMALLOC), watermark.floor_of),
+}
+WITNESSES: Final[dict[str, Values]] = {
+    "PAGE-WATERMARK/floor_of/exact": {"mark": 1000},
+    "PAGE-WATERMARK/atomic/implies": {"mark": 2},
+    "PAGE-WATERMARK/user/implies": {"mark": 1000, "above": 0, "below": GFP_KERNEL},
+    "PAGE-WATERMARK/high/implies": {"mark": 1000, "above": GFP_KERNEL // (2 * HIGH), "below": 0},
+    "PAGE-WATERMARK/memalloc/implies": {"mark": 1000, "above": 0, "below": GFP_KERNEL},
+}
 
 
 def obligations() -> Iterator[Obligation]:
     """Yield all of them."""
-    floor = watermark.floor_of
+    yield from listed(ROWS, WITNESSES, mutants.FAULTS)
     yield obligation(
         "PAGE-WATERMARK/quotient/exact",
         lower_bits_do_not_matter,
         floordiv,
         witness={"above": 3, "below": 5, "bit": HIGH},
-        mutants=[("it is rounded up", _rounds_up)],
+        mutants=[("it is rounded up", mutants.rounds_up)],
         level="B",
-    )
-    yield obligation(
-        "PAGE-WATERMARK/floor_of/exact",
-        floors_are_the_kernels,
-        floor,
-        witness={"mark": 1000},
-        mutants=[("__GFP_HIGH is ignored", _ignores_high)],
-    )
-    yield obligation(
-        "PAGE-WATERMARK/atomic/implies",
-        atomic_reaches_further,
-        floor,
-        witness={"mark": 2},
-        mutants=[("__GFP_HIGH is ignored", _ignores_high)],
-    )
-    yield obligation(
-        "PAGE-WATERMARK/user/implies",
-        user_is_kernel,
-        floor,
-        witness={"mark": 1000, "above": 0, "below": GFP_KERNEL},
-        mutants=[("__GFP_HARDWALL raises the floor", _counts_hardwall)],
-    )
-    yield obligation(
-        "PAGE-WATERMARK/high/implies",
-        partial(lowers, bit=HIGH),
-        floor,
-        witness={"mark": 1000, "above": GFP_KERNEL // (2 * HIGH), "below": 0},
-        mutants=[("__GFP_HIGH raises the floor", _high_costs)],
-    )
-    yield obligation(
-        "PAGE-WATERMARK/memalloc/implies",
-        partial(lowers, bit=MEMALLOC),
-        floor,
-        witness={"mark": 1000, "above": 0, "below": GFP_KERNEL},
-        mutants=[("__GFP_MEMALLOC raises the floor", _memalloc_costs)],
     )

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from kmem_model import layout
-from kmem_proofs.case import Case, implies
+from kmem_proofs.case import Case, Values, implies
 from kmem_proofs.mutants import layout as mutants
-from kmem_proofs.obligations import Obligation, obligation
+from kmem_proofs.obligations import Obligation, Rows, listed, obligation
 from kmem_proofs.units import POWERS, size
 from kmem_spec import kmem_cache, slab, units
 from kmem_spec.units import PAGE_SIZE, SIZE_MAX
@@ -138,8 +138,35 @@ def pages_do_not_wrap(case: Case, code: Callable[[int], int]) -> Sequence[bool]:
     return [pages >= 1, pages * PAGE_SIZE >= wanted, pages <= 1 << 52, (pages - 1) * PAGE_SIZE < wanted]
 
 
+ROWS: Final[Rows] = {
+    "UNITS/objects_per_slab/exact": (slots_are_in_the_slab, layout.objects_per_slab),
+    "CACHE-ALIGN/slot_size/exact": (slot_holds_the_object, layout.slot_size),
+    "SLAB-CLASS/size_class_of/exact": (class_is_least_of_its_kind, slab.size_class),
+    "SLAB-CLASS/large_of/exact": (large_class_is_a_block, slab.size_class),
+    "SLAB-ALIGN-POWER/size_class/exact": (powers_are_classes, slab.size_class),
+    "SLAB-ALIGN-DIVISOR/size_class/exact": (divisors_divide_the_class, slab.size_class),
+    "CACHE-ALIGN/alignment/exact": (alignment_is_promised, kmem_cache.alignment),
+    "CACHE-ALIGN/line/exact": (alignment_is_of_the_line, kmem_cache.alignment),
+    "UNITS/round_up/refines": (rounds_as_the_kernel_does, units.round_up),
+    "VM-MAX/pages_for/exact": (pages_do_not_wrap, units.pages_for),
+}
+WITNESSES: Final[dict[str, Values]] = {
+    "UNITS/objects_per_slab/exact": {"size": 96, "order": 0},
+    "CACHE-ALIGN/slot_size/exact": {"size": 40, "align": 64, "outside": 1},
+    "SLAB-CLASS/size_class_of/exact": {"size": 65, "smallest": 64},
+    "SLAB-CLASS/large_of/exact": {"size": 8193, "smallest": 64},
+    "SLAB-ALIGN-POWER/size_class/exact": {"size": 64},
+    "SLAB-ALIGN-DIVISOR/size_class/exact": {"size": 96},
+    "CACHE-ALIGN/alignment/exact": {"size": 40, "align": 128, "flags": 0x2000, "line": 64, "minimum": 8},
+    "CACHE-ALIGN/line/exact": {"size": 40, "flags": 0x2000, "line": 64, "minimum": 8},
+    "UNITS/round_up/refines": {"value": SIZE_MAX, "step": PAGE_SIZE},
+    "VM-MAX/pages_for/exact": {"size": SIZE_MAX},
+}
+
+
 def obligations() -> Iterator[Obligation]:
     """Yield all of them."""
+    yield from listed(ROWS, WITNESSES, mutants.FAULTS)
     yield obligation(
         "UNITS/product/exact",
         products_compare,
@@ -147,93 +174,4 @@ def obligations() -> Iterator[Obligation]:
         witness={"one": 2, "other": 3, "size": 96},
         mutants=[("a byte is lost", mutants.product_less_one)],
         level="B",
-    )
-    yield obligation(
-        "UNITS/objects_per_slab/exact",
-        slots_are_in_the_slab,
-        layout.objects_per_slab,
-        witness={"size": 96, "order": 0},
-        mutants=[
-            ("one more is said to fit", mutants.objects_too_many),
-            ("one is left out", mutants.objects_too_few),
-        ],
-    )
-    slot_size: Callable[..., int] = layout.slot_size
-    yield obligation(
-        "CACHE-ALIGN/slot_size/exact",
-        slot_holds_the_object,
-        slot_size,
-        witness={"size": 40, "align": 64, "outside": 1},
-        mutants=[
-            ("the pointer lies within", mutants.pointer_within),
-            ("slots are aligned to words", mutants.word_slots),
-        ],
-    )
-    size_class: Function2 = slab.size_class
-    yield obligation(
-        "SLAB-CLASS/size_class_of/exact",
-        class_is_least_of_its_kind,
-        size_class,
-        witness={"size": 65, "smallest": 64},
-        mutants=[
-            ("classes that are no multiple count", mutants.any_class),
-            ("a class is left out", mutants.next_class),
-        ],
-    )
-    yield obligation(
-        "SLAB-CLASS/large_of/exact",
-        large_class_is_a_block,
-        size_class,
-        witness={"size": 8193, "smallest": 64},
-        mutants=[("it is rounded to pages, not to a block", mutants.pages_only)],
-    )
-    one_class: Callable[[int], int] = slab.size_class
-    yield obligation(
-        "SLAB-ALIGN-POWER/size_class/exact",
-        powers_are_classes,
-        one_class,
-        witness={"size": 64},
-        mutants=[("a class of 72 takes them as well", mutants.class_of_72)],
-    )
-    yield obligation(
-        "SLAB-ALIGN-DIVISOR/size_class/exact",
-        divisors_divide_the_class,
-        one_class,
-        witness={"size": 96},
-        mutants=[("a class of 72 takes them as well", mutants.class_of_72)],
-    )
-    yield obligation(
-        "CACHE-ALIGN/alignment/exact",
-        alignment_is_promised,
-        kmem_cache.alignment,
-        witness={"size": 40, "align": 128, "flags": 0x2000, "line": 64, "minimum": 8},
-        mutants=[
-            ("the line wins over the caller", mutants.line_wins),
-            ("the machine's minimum is forgotten", mutants.no_minimum),
-        ],
-    )
-    yield obligation(
-        "CACHE-ALIGN/line/exact",
-        alignment_is_of_the_line,
-        kmem_cache.alignment,
-        witness={"size": 40, "flags": 0x2000, "line": 64, "minimum": 8},
-        mutants=[
-            ("a line is halved too often", mutants.halves_too_often),
-            ("a line is not halved", mutants.halves_never),
-            ("the flag is not asked", mutants.always_the_line),
-        ],
-    )
-    yield obligation(
-        "UNITS/round_up/refines",
-        rounds_as_the_kernel_does,
-        units.round_up,
-        witness={"value": SIZE_MAX, "step": PAGE_SIZE},
-        mutants=[("it wraps", mutants.round_up_wraps)],
-    )
-    yield obligation(
-        "VM-MAX/pages_for/exact",
-        pages_do_not_wrap,
-        units.pages_for,
-        witness={"size": SIZE_MAX},
-        mutants=[("it wraps", mutants.pages_wrap)],
     )

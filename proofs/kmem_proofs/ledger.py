@@ -8,10 +8,11 @@ from itertools import permutations
 from typing import Final
 
 from kmem_proofs.case import Case, Values, has, implies, same
-from kmem_proofs.obligations import Obligation, obligation
+from kmem_proofs.mutants import ledger as mutants
+from kmem_proofs.obligations import Obligation, Rows, listed, obligation
 from kmem_spec.extents import Spans, disjoint
 from kmem_spec.ledger import Ledger
-from kmem_spec.table import DictTable, require
+from kmem_spec.table import DictTable
 
 Code = type[Ledger[int]]
 EXTENTS: Final[Values] = {
@@ -89,84 +90,22 @@ def changes_nothing(case: Case, code: Code, step: str, clause: str) -> Sequence[
     return [same(spans, ledger.spans, x), same(records, ledger.records, x)]
 
 
-class ComparesStarts(Ledger[int]):
-    """Asks only whether another extent has the same start."""
-
-    def accept(self, start: int, length: int, record: int) -> None:
-        """Accept."""
-        require(length > 0, "MEM-USABLE")
-        require(self.spans.get(start, 0) == 0, "MEM-APART")
-        self.spans.put(start, length)
-        self.records.put(start, record)
-
-
-class OffByOne(Ledger[int]):
-    """Leaves the first byte out of the comparison."""
-
-    def accept(self, start: int, length: int, record: int) -> None:
-        """Accept."""
-        require(length > 0, "MEM-USABLE")
-        require(self.spans.apart(start + 1, length), "MEM-APART")
-        self.spans.put(start, length)
-        self.records.put(start, record)
-
-
-class KeepsSpans(Ledger[int]):
-    """Forgets the record and keeps the extent."""
-
-    def release(self, start: int) -> None:
-        """Release."""
-        require(self.spans.get(start, 0) > 0, "CALLER-FREE")
-        self.records.drop(start)
-
-
-class HastyLedger(Ledger[int]):
-    """Writes before it asks."""
-
-    def accept(self, start: int, length: int, record: int) -> None:
-        """Accept."""
-        self.records.put(start, record)
-        super().accept(start, length, record)
-
-    def release(self, start: int) -> None:
-        """Release."""
-        self.records.put(start, 0)
-        super().release(start)
-
-
-class BeginsWithOverlap(Ledger[int]):
-    """Begins with two extents that share a byte."""
-
-    def __init__(self, spans: Spans, records: DictTable[int]) -> None:
-        spans.put(0, 16)
-        spans.put(8, 16)
-        super().__init__(spans, records)
+ROWS: Final[Rows] = {
+    "MEM-APART/accept/preserved": (accepts_what_is_apart, Ledger[int]),
+    "MEM-APART/release/preserved": (releases_one, Ledger[int]),
+    "MEM-APART/empty/initial": (begins_with_nothing, Ledger[int]),
+}
+WITNESSES: Final[dict[str, Values]] = {
+    "MEM-APART/accept/preserved": EXTENTS,
+    "MEM-APART/release/preserved": {**EXTENTS, "start": 4096},
+    "MEM-APART/empty/initial": {"x": 4096, "y": 8192},
+}
 
 
 def obligations() -> Iterator[Obligation]:
     """Yield all of them."""
-    yield obligation(
-        "MEM-APART/accept/preserved",
-        accepts_what_is_apart,
-        Ledger[int],
-        witness=EXTENTS,
-        mutants=[("only starts are compared", ComparesStarts), ("the first byte is left out", OffByOne)],
-    )
-    yield obligation(
-        "MEM-APART/release/preserved",
-        releases_one,
-        Ledger[int],
-        witness={**EXTENTS, "start": 4096},
-        mutants=[("the extent stays", KeepsSpans)],
-    )
-    yield obligation(
-        "MEM-APART/empty/initial",
-        begins_with_nothing,
-        Ledger[int],
-        witness={"x": 4096, "y": 8192},
-        mutants=[("it begins with an overlap", BeginsWithOverlap)],
-    )
-    hasty = [("it writes before it asks", HastyLedger)]
+    yield from listed(ROWS, WITNESSES, mutants.FAULTS)
+    hasty = [("it writes before it asks", mutants.HastyLedger)]
     for clause, step, arguments in (
         ("MEM-USABLE", "accept", {"length": 0}),
         ("MEM-APART", "accept", {"start": 4128}),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Final
 
-from kmem_proofs.case import Case, implies
+from kmem_proofs.case import Case, Values, implies
 from kmem_proofs.gfp import HARDWALL, Floor, mark_of
 from kmem_proofs.masks import mask_of, no_bits
 from kmem_proofs.mutants import masks as mutants
-from kmem_proofs.obligations import Obligation, obligation
+from kmem_proofs.obligations import Obligation, Rows, listed
 from kmem_spec import watermark
 from kmem_spec.gfp import (
     DIRECT_RECLAIM,
@@ -133,108 +134,43 @@ def deeper_passes(case: Case, code: Passes) -> Sequence[bool]:
     return [case.call(code, free + more, pages, lower, reserve)]
 
 
+PLAIN: Final[Values] = {"free": 100, "pages": 8, "floor": 40, "reserve": 2}
+ROWS: Final[Rows] = {
+    "PAGE-WATERMARK/bits/exact": (floors_by_their_bits, watermark.floor_of),
+    "PAGE-WATERMARK/monotone/implies": (more_marks_leave_more, watermark.floor_of),
+    "GFP-ATOMIC-REACH/versions/implies": (atomic_is_one_mask, watermark.floor_of),
+    "GFP-NOFAIL/floor/implies": (waits_before_it_fails, watermark.floor_of),
+    "PAGE-WATERMARK/nomemalloc/implies": (nomemalloc_leaves_more, watermark.floor_of),
+    "GFP-USER/floor/implies": (partial(changes_no_floor, bit=HARDWALL), watermark.floor_of),
+    "GFP-ATOMIC-REACH/atomic_bit/implies": (partial(changes_no_floor, bit=ATOMIC_BIT), watermark.floor_of),
+    "GFP-ATOMIC-REACH/nowarn/implies": (partial(changes_no_floor, bit=NOWARN), watermark.floor_of),
+    "PAGE-WATERMARK/noretry/implies": (partial(changes_no_floor, bit=NORETRY), watermark.floor_of),
+    "PAGE-WATERMARK/to_leave/exact": (reserve_is_left_too, watermark.to_leave),
+    "GFP-ATOMIC-REACH/to_leave/implies": (kernel_leaves_at_least_atomic, watermark.to_leave),
+    "PAGE-WATERMARK/passes/refines": (leaves_what_it_must, watermark.passes),
+    "PAGE-WATERMARK/block_is_free/implies": (block_is_free, watermark.passes),
+    "PAGE-WATERMARK/smaller_passes/implies": (smaller_passes, watermark.passes),
+    "PAGE-WATERMARK/deeper_passes/implies": (deeper_passes, watermark.passes),
+}
+WITNESSES: Final[dict[str, Values]] = {
+    "PAGE-WATERMARK/bits/exact": {"mark": 1000} | no_bits(*COUNTS),
+    "PAGE-WATERMARK/monotone/implies": {"mark": 1000} | no_bits(*COUNTS) | {"more": 1},
+    "GFP-ATOMIC-REACH/versions/implies": {"mark": 1000},
+    "GFP-NOFAIL/floor/implies": {"mark": 1000},
+    "PAGE-WATERMARK/nomemalloc/implies": {"mark": 1000} | no_bits(*COUNTS),
+    "GFP-USER/floor/implies": {"mark": 1000} | no_bits(*sorted((*COUNTS, HARDWALL))),
+    "GFP-ATOMIC-REACH/atomic_bit/implies": {"mark": 1000} | no_bits(*sorted((*COUNTS, ATOMIC_BIT))),
+    "GFP-ATOMIC-REACH/nowarn/implies": {"mark": 1000} | no_bits(*sorted((*COUNTS, NOWARN))),
+    "PAGE-WATERMARK/noretry/implies": {"mark": 1000} | no_bits(*sorted((*COUNTS, NORETRY))),
+    "PAGE-WATERMARK/to_leave/exact": {"mark": 1000, "reserve": 32} | no_bits(*COUNTS),
+    "GFP-ATOMIC-REACH/to_leave/implies": {"mark": 1000, "reserve": 32},
+    "PAGE-WATERMARK/passes/refines": PLAIN,
+    "PAGE-WATERMARK/block_is_free/implies": PLAIN,
+    "PAGE-WATERMARK/smaller_passes/implies": {**PLAIN, "fewer": 4},
+    "PAGE-WATERMARK/deeper_passes/implies": {**PLAIN, "lower": 20, "more": 1},
+}
+
+
 def obligations() -> Iterator[Obligation]:
     """Yield all of them."""
-    floor = watermark.floor_of
-    rows: list[tuple[str, Callable[[Case, Floor], Sequence[bool]], dict[str, int], str, Floor]] = [
-        (
-            "PAGE-WATERMARK/bits/exact",
-            floors_by_their_bits,
-            no_bits(*COUNTS),
-            "the last page is kept",
-            mutants.nomemalloc_lowers,
-        ),
-        (
-            "PAGE-WATERMARK/monotone/implies",
-            more_marks_leave_more,
-            no_bits(*COUNTS) | {"more": 1},
-            "small marks are doubled",
-            mutants.small_marks_are_doubled,
-        ),
-        (
-            "GFP-ATOMIC-REACH/versions/implies",
-            atomic_is_one_mask,
-            {},
-            "the bit of 6.1 counts",
-            mutants.atomic_bit_counts,
-        ),
-        (
-            "GFP-NOFAIL/floor/implies",
-            waits_before_it_fails,
-            {},
-            "it leaves all",
-            mutants.nofail_costs,
-        ),
-        (
-            "PAGE-WATERMARK/nomemalloc/implies",
-            nomemalloc_leaves_more,
-            no_bits(*COUNTS),
-            "it takes the last page",
-            mutants.nomemalloc_lowers,
-        ),
-    ]
-    for name, claim, witness, says, mutant in rows:
-        yield obligation(name, claim, floor, witness={"mark": 1000, **witness}, mutants=[(says, mutant)])
-    bits: list[tuple[str, int, Floor]] = [
-        ("GFP-USER/floor", HARDWALL, mutants.users_leave_more),
-        ("GFP-ATOMIC-REACH/atomic_bit", ATOMIC_BIT, mutants.atomic_bit_counts),
-        ("GFP-ATOMIC-REACH/nowarn", NOWARN, mutants.nowarn_costs),
-        ("PAGE-WATERMARK/noretry", NORETRY, mutants.noretry_costs),
-    ]
-    for name, bit, mutant in bits:
-        yield obligation(
-            f"{name}/implies",
-            partial(changes_no_floor, bit=bit),
-            floor,
-            witness={"mark": 1000} | no_bits(*sorted((*COUNTS, bit))),
-            mutants=[("the bit counts", mutant)],
-        )
-    yield obligation(
-        "PAGE-WATERMARK/to_leave/exact",
-        reserve_is_left_too,
-        watermark.to_leave,
-        witness={"mark": 1000, "reserve": 32} | no_bits(*COUNTS),
-        mutants=[
-            ("the reserve is forgotten", mutants.reserve_is_forgotten),
-            ("the last page is in reserve", mutants.last_page_is_reserved),
-        ],
-    )
-    yield obligation(
-        "GFP-ATOMIC-REACH/to_leave/implies",
-        kernel_leaves_at_least_atomic,
-        watermark.to_leave,
-        witness={"mark": 1000, "reserve": 32},
-        mutants=[("the reserve is forgotten", mutants.reserve_is_forgotten)],
-    )
-    yield from of_passes()
-
-
-def of_passes() -> Iterator[Obligation]:
-    """Yield those of the kernel's test."""
-    plain = {"free": 100, "pages": 8, "floor": 40, "reserve": 2}
-    rows: list[tuple[str, Callable[[Case, Passes], Sequence[bool]], dict[str, int], str, Passes]] = [
-        ("passes/refines", leaves_what_it_must, {}, "a page too few is left", mutants.one_page_less_is_left),
-        ("block_is_free/implies", block_is_free, {}, "the sides are swapped", mutants.fewer_pages_pass),
-        (
-            "smaller_passes/implies",
-            smaller_passes,
-            {"fewer": 4},
-            "a single page is refused",
-            mutants.only_half_passes,
-        ),
-        (
-            "deeper_passes/implies",
-            deeper_passes,
-            {"lower": 20, "more": 1},
-            "the sides are swapped",
-            mutants.fewer_pages_pass,
-        ),
-    ]
-    for name, claim, witness, says, mutant in rows:
-        yield obligation(
-            f"PAGE-WATERMARK/{name}",
-            claim,
-            watermark.passes,
-            witness={**plain, **witness},
-            mutants=[(says, mutant)],
-        )
+    yield from listed(ROWS, WITNESSES, mutants.FAULTS)

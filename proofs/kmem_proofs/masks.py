@@ -10,10 +10,10 @@ from functools import partial
 from operator import floordiv
 from typing import Final
 
-from kmem_proofs.case import Case, implies
+from kmem_proofs.case import Case, Values, implies
 from kmem_proofs.gfp import HARDWALL, MASKS
 from kmem_proofs.mutants import masks as mutants
-from kmem_proofs.obligations import Obligation, obligation
+from kmem_proofs.obligations import Obligation, Rows, listed, obligation
 from kmem_spec import gfp
 from kmem_spec.gfp import (
     DIRECT_RECLAIM,
@@ -152,8 +152,45 @@ def nowarn_is_as_legal(case: Case, code: Says) -> Sequence[bool]:
     return [case.call(code, mask + NOWARN) == case.call(code, mask)]
 
 
+ROWS: Final[Rows] = {
+    "GFP-SLEEP/may_sleep/exact": (sleeps_by_its_bit, gfp.may_sleep),
+    "GFP-SLEEP/names_6_1/exact": (partial(names_say_whether_it_sleeps, names=NAMES_6_1), gfp.may_sleep),
+    "GFP-SLEEP/names_6_12/exact": (partial(names_say_whether_it_sleeps, names=NAMES_6_12), gfp.may_sleep),
+    "PAGE-WATERMARK/ignores_watermarks/exact": (last_page_by_its_bits, gfp.ignores_watermarks),
+    "PAGE-WATERMARK/names/implies": (names_leave_pages, gfp.ignores_watermarks),
+    "CALLER-GFP/zone_is_legal/exact": (one_zone_at_most, gfp.zone_is_legal),
+    "PAGE-ZONE/highest_zone/exact": (zone_is_the_kernels, gfp.highest_zone),
+    "CALLER-GFP/mask_is_legal/exact": (legal_by_its_bits, gfp.mask_is_legal),
+    "GFP-SLEEP/user/implies": (partial(says_nothing, bit=HARDWALL), gfp.may_sleep),
+    "CALLER-GFP/user/implies": (partial(says_nothing, bit=HARDWALL), gfp.mask_is_legal),
+    "PAGE-ZONE/user/implies": (partial(says_nothing, bit=HARDWALL), gfp.highest_zone),
+    "CALLER-GFP/user_zone/implies": (partial(says_nothing, bit=HARDWALL), gfp.zone_is_legal),
+    "PAGE-WATERMARK/user_last_page/implies": (partial(says_nothing, bit=HARDWALL), gfp.ignores_watermarks),
+    "GFP-SLEEP/nowarn/implies": (partial(says_nothing, bit=NOWARN), gfp.may_sleep),
+    "CALLER-GFP/nowarn/implies": (nowarn_is_as_legal, gfp.mask_is_legal),
+}
+WITNESSES: Final[dict[str, Values]] = {
+    "GFP-SLEEP/may_sleep/exact": no_bits(DIRECT_RECLAIM),
+    "GFP-SLEEP/names_6_1/exact": {"modifiers": 0},
+    "GFP-SLEEP/names_6_12/exact": {"modifiers": 0},
+    "PAGE-WATERMARK/ignores_watermarks/exact": no_bits(MEMALLOC, NOMEMALLOC),
+    "PAGE-WATERMARK/names/implies": {"added": 0xCC0},
+    "CALLER-GFP/zone_is_legal/exact": no_bits(*ZONES),
+    "PAGE-ZONE/highest_zone/exact": no_bits(*ZONES),
+    "CALLER-GFP/mask_is_legal/exact": no_bits(*LEGAL),
+    "GFP-SLEEP/user/implies": no_bits(HARDWALL),
+    "CALLER-GFP/user/implies": no_bits(HARDWALL),
+    "PAGE-ZONE/user/implies": no_bits(HARDWALL),
+    "CALLER-GFP/user_zone/implies": no_bits(HARDWALL),
+    "PAGE-WATERMARK/user_last_page/implies": no_bits(HARDWALL),
+    "GFP-SLEEP/nowarn/implies": no_bits(NOWARN),
+    "CALLER-GFP/nowarn/implies": no_bits(*LEGAL, NOWARN),
+}
+
+
 def obligations() -> Iterator[Obligation]:
     """Yield all of them."""
+    yield from listed(ROWS, WITNESSES, mutants.FAULTS)
     yield obligation(
         "GFP-SLEEP/quotient/exact",
         quotient_has_no_remainder,
@@ -161,113 +198,4 @@ def obligations() -> Iterator[Obligation]:
         witness={"upper": 3, "lower": 5, "bit": 0x20},
         mutants=[("it is rounded up", mutants.rounded_up)],
         level="B",
-    )
-    yield obligation(
-        "GFP-SLEEP/may_sleep/exact",
-        sleeps_by_its_bit,
-        gfp.may_sleep,
-        witness=no_bits(DIRECT_RECLAIM),
-        mutants=[
-            ("waking kswapd counts", mutants.kswapd_may_sleep),
-            ("any larger mask may", mutants.low_bits_sleep),
-        ],
-    )
-    for version, names in (("6_1", NAMES_6_1), ("6_12", NAMES_6_12)):
-        yield obligation(
-            f"GFP-SLEEP/names_{version}/exact",
-            partial(names_say_whether_it_sleeps, names=names),
-            gfp.may_sleep,
-            witness={"modifiers": 0},
-            mutants=[
-                ("waking kswapd counts", mutants.kswapd_may_sleep),
-                ("users never sleep", mutants.user_never_sleeps),
-            ],
-        )
-    yield obligation(
-        "PAGE-WATERMARK/ignores_watermarks/exact",
-        last_page_by_its_bits,
-        gfp.ignores_watermarks,
-        witness=no_bits(MEMALLOC, NOMEMALLOC),
-        mutants=[
-            ("__GFP_MEMALLOC wins", mutants.nomemalloc_is_ignored),
-            ("__GFP_MEMALLOC is not needed", mutants.memalloc_is_not_needed),
-        ],
-    )
-    yield obligation(
-        "PAGE-WATERMARK/names/implies",
-        names_leave_pages,
-        gfp.ignores_watermarks,
-        witness={"added": 0xCC0},
-        mutants=[("__GFP_MEMALLOC is not needed", mutants.memalloc_is_not_needed)],
-    )
-    yield obligation(
-        "CALLER-GFP/zone_is_legal/exact",
-        one_zone_at_most,
-        gfp.zone_is_legal,
-        witness=no_bits(*ZONES),
-        mutants=[
-            ("two zones are legal", mutants.two_zones_are_legal),
-            ("__GFP_HIGHMEM is no zone", mutants.highmem_is_no_zone),
-        ],
-    )
-    yield obligation(
-        "PAGE-ZONE/highest_zone/exact",
-        zone_is_the_kernels,
-        gfp.highest_zone,
-        witness=no_bits(*ZONES),
-        mutants=[
-            ("DMA and DMA32 are swapped", mutants.zones_are_swapped),
-            ("__GFP_HIGHMEM is served low", mutants.highmem_is_low),
-        ],
-    )
-    yield obligation(
-        "CALLER-GFP/mask_is_legal/exact",
-        legal_by_its_bits,
-        gfp.mask_is_legal,
-        witness=no_bits(*LEGAL),
-        mutants=[
-            ("both mobilities are legal", mutants.any_mobility_is_legal),
-            ("what must not fail need not wait", mutants.any_nofail_is_legal),
-            ("__GFP_ZERO is refused", mutants.zeroed_is_illegal),
-        ],
-    )
-    yield from of_bits()
-
-
-def of_bits() -> Iterator[Obligation]:
-    """Yield those of bits that must not matter: GFP_USER decides as GFP_KERNEL; the judge drops others."""
-    rows: list[tuple[str, int, Callable[[int], int], str, Callable[[int], int]]] = [
-        ("GFP-SLEEP/user", HARDWALL, gfp.may_sleep, "users never sleep", mutants.user_never_sleeps),
-        ("CALLER-GFP/user", HARDWALL, gfp.mask_is_legal, "users are refused", mutants.users_are_illegal),
-        ("PAGE-ZONE/user", HARDWALL, gfp.highest_zone, "users are served low", mutants.users_are_served_low),
-        (
-            "CALLER-GFP/user_zone",
-            HARDWALL,
-            gfp.zone_is_legal,
-            "users have no zone",
-            mutants.users_have_no_zone,
-        ),
-        (
-            "PAGE-WATERMARK/user_last_page",
-            HARDWALL,
-            gfp.ignores_watermarks,
-            "users take the last page",
-            mutants.user_ignores_watermarks,
-        ),
-        ("GFP-SLEEP/nowarn", NOWARN, gfp.may_sleep, "__GFP_NOWARN may sleep", mutants.warned_may_sleep),
-    ]
-    for name, bit, code, says, mutant in rows:
-        yield obligation(
-            f"{name}/implies",
-            partial(says_nothing, bit=bit),
-            code,
-            witness=no_bits(bit),
-            mutants=[(says, mutant)],
-        )
-    yield obligation(
-        "CALLER-GFP/nowarn/implies",
-        nowarn_is_as_legal,
-        gfp.mask_is_legal,
-        witness=no_bits(*LEGAL, NOWARN),
-        mutants=[("__GFP_NOWARN is refused", mutants.warnings_are_needed)],
     )

@@ -16,9 +16,8 @@ from typing import Final
 
 from kmem_model.zone import Zone
 from kmem_proofs.case import Case, Values, implies, same
-from kmem_proofs.mutants import moves
 from kmem_proofs.mutants import page as mutants
-from kmem_proofs.obligations import Obligation, obligation
+from kmem_proofs.obligations import Obligation, Rows, listed, obligation
 from kmem_proofs.zones import SIZES, STEPS, Code, Step, arbitrary_zone, assume_blocks, begin
 from kmem_spec.table import Refused
 from kmem_spec.watermark import passes
@@ -207,6 +206,27 @@ def takes_as_the_kernel_would(case: Case, code: Code) -> Sequence[bool]:
     return [expected]
 
 
+ZONE_16: Final[Values] = {"start": 0, "end": 16, "free": {12: 4}, "used": {0: 8, 8: 4}, "nfree": 4}
+TAKEN: Final[Values] = {"head": 12, "pages": 4, "floor": 0, "reserve": 0}
+# What follows from the clauses, and what the watermarks ask.
+ROWS: Final[Rows] = {
+    "PAGE-HEAD/sizes/implies": (sizes_are_few, head_is_legal),
+    "PAGE-APART/page/implies": (a_page_has_one_block, blocks_are_apart),
+    "PAGE-MERGED/in_hand/implies": (a_block_may_be_taken_in_hand, buddy_is_merged),
+    "PAGE-MERGED/settle/implies": (a_settled_block_is_merged, Zone),
+    "PAGE-WATERMARK/take/preserved": (leaves_the_floor, Zone),
+    "PAGE-WATERMARK/take/refines": (takes_as_the_kernel_would, Zone),
+}
+WITNESSES: Final[dict[str, Values]] = {
+    "PAGE-HEAD/sizes/implies": {**ZONE_16, "head": 8},
+    "PAGE-APART/page/implies": {**ZONE_16, "page": 9, "x": 8, "y": 8},
+    "PAGE-MERGED/in_hand/implies": {**ZONE_16, "head": 12, "x": 8},
+    "PAGE-MERGED/settle/implies": {**ZONE_16, "head": 12, "pages": 4, "x": 8},
+    "PAGE-WATERMARK/take/preserved": {**ZONE_16, **TAKEN},
+    "PAGE-WATERMARK/take/refines": {**ZONE_16, **TAKEN},
+}
+
+
 def obligations() -> Iterator[Obligation]:
     """Yield all of them."""
     for clause, claim in PRESERVED.items():
@@ -235,60 +255,4 @@ def obligations() -> Iterator[Obligation]:
             witness={**REFUSED_IN, **arguments},
             mutants=mutants.HASTY[name],
         )
-    yield from _corollaries()
-
-
-ZONE_16: Final[Values] = {"start": 0, "end": 16, "free": {12: 4}, "used": {0: 8, 8: 4}, "nfree": 4}
-
-
-def _corollaries() -> Iterator[Obligation]:
-    """Yield what follows from the clauses, and what the watermarks ask."""
-    yield obligation(
-        "PAGE-HEAD/sizes/implies",
-        sizes_are_few,
-        head_is_legal,
-        witness={**ZONE_16, "head": 8},
-        mutants=[("any multiple of its size is a head", mutants.head_of_any_size)],
-    )
-    yield obligation(
-        "PAGE-APART/page/implies",
-        a_page_has_one_block,
-        blocks_are_apart,
-        witness={**ZONE_16, "page": 9, "x": 8, "y": 8},
-        mutants=[("blocks may share a page", mutants.blocks_share_a_page)],
-    )
-    yield obligation(
-        "PAGE-MERGED/in_hand/implies",
-        a_block_may_be_taken_in_hand,
-        buddy_is_merged,
-        witness={**ZONE_16, "head": 12, "x": 8},
-        mutants=[("only the block in hand is looked at", mutants.only_in_hand_is_merged)],
-    )
-    yield obligation(
-        "PAGE-MERGED/settle/implies",
-        a_settled_block_is_merged,
-        Zone,
-        witness={**ZONE_16, "head": 12, "pages": 4, "x": 8},
-        mutants=[
-            ("merging stops an order too early", mutants.StopsEarly),
-            ("looks for a buddy of twice the size", mutants.LooksForALargerBuddy),
-        ],
-    )
-    taking: Values = {**ZONE_16, "head": 12, "pages": 4, "floor": 0, "reserve": 0}
-    yield obligation(
-        "PAGE-WATERMARK/take/preserved",
-        leaves_the_floor,
-        Zone,
-        witness=taking,
-        mutants=[("the floor is compared before the block is gone", moves.ComparesTooEarly)],
-    )
-    yield obligation(
-        "PAGE-WATERMARK/take/refines",
-        takes_as_the_kernel_would,
-        Zone,
-        witness=taking,
-        mutants=[
-            ("the floor is compared before the block is gone", moves.ComparesTooEarly),
-            ("a page more than the floor must be left", moves.LeavesOneMore),
-        ],
-    )
+    yield from listed(ROWS, WITNESSES, mutants.FOLLOWS)

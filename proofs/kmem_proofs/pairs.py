@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
-from kmem_proofs.case import Case
+from kmem_proofs.case import Case, Values
 from kmem_proofs.gfp import HARDWALL, MASKS
 from kmem_proofs.masks import mask_of, no_bits
 from kmem_proofs.mutants import masks as mutants
-from kmem_proofs.obligations import Obligation, obligation
+from kmem_proofs.obligations import Obligation, Rows, listed
 from kmem_spec import reach
 from kmem_spec.gfp import DIRECT_RECLAIM, HIGH, NOFAIL
 from kmem_spec.reach import Pair
@@ -69,45 +70,24 @@ def any_and(case: Case, bit: int) -> tuple[tuple[int, list[int]], tuple[int, lis
     return (one, []), mask_of(case, bit)
 
 
+ROWS: Final[Rows] = {
+    "GFP-NOFAIL/pair_of/exact": (same_mask_pairs, reach.pair_of),
+    "GFP-ATOMIC-REACH/pair_of/exact": (deeper_pairs, reach.pair_of),
+    "GFP-USER/pair_of/exact": (user_pairs, reach.pair_of),
+    "GFP-USER/both_ways/implies": (both_ways, reach.pair_of),
+    "GFP-ATOMIC-REACH/one_way/implies": (one_way, reach.pair_of),
+    "GFP-NOFAIL/others/implies": (nofail_pairs, reach.pair_of),
+}
+WITNESSES: Final[dict[str, Values]] = {
+    "GFP-NOFAIL/pair_of/exact": no_bits(DIRECT_RECLAIM, NOFAIL),
+    "GFP-ATOMIC-REACH/pair_of/exact": {**no_bits(HIGH), "one": HIGH, "upper": 1, "lower": 0},
+    "GFP-USER/pair_of/exact": {**no_bits(HARDWALL), "one": HARDWALL, "upper": 1, "lower": 0},
+    "GFP-USER/both_ways/implies": {**no_bits(HARDWALL), "one": HARDWALL, "upper": 1, "lower": 0},
+    "GFP-ATOMIC-REACH/one_way/implies": {**no_bits(HIGH), "one": HIGH, "upper": 1, "lower": 0},
+    "GFP-NOFAIL/others/implies": {**no_bits(NOFAIL), "one": HIGH, "upper": 1, "lower": 0},
+}
+
+
 def obligations() -> Iterator[Obligation]:
     """Yield all of them."""
-    pair_of: PairOf = reach.pair_of
-    yield obligation(
-        "GFP-NOFAIL/pair_of/exact",
-        same_mask_pairs,
-        pair_of,
-        witness=no_bits(DIRECT_RECLAIM, NOFAIL),
-        mutants=[
-            ("it need not be one that may wait", mutants.waiting_is_not_needed),
-            ("a deep mask is compared with itself", mutants.same_is_deeper),
-        ],
-    )
-    rows: list[tuple[str, Callable[[Case, PairOf], Sequence[bool]], int, int, str, PairOf]] = [
-        (
-            "GFP-ATOMIC-REACH/pair_of/exact",
-            deeper_pairs,
-            HIGH,
-            HIGH,
-            "the other way round",
-            mutants.deeper_is_swapped,
-        ),
-        (
-            "GFP-USER/pair_of/exact",
-            user_pairs,
-            HARDWALL,
-            HARDWALL,
-            "masks that sleep differently",
-            mutants.users_may_wait_longer,
-        ),
-        ("GFP-USER/both_ways/implies", both_ways, HARDWALL, HARDWALL, "one way only", mutants.users_alone),
-        ("GFP-ATOMIC-REACH/one_way/implies", one_way, HIGH, HIGH, "both ways", mutants.both_are_deeper),
-        ("GFP-NOFAIL/others/implies", nofail_pairs, NOFAIL, HIGH, "any two", mutants.any_two_must_not_fail),
-    ]
-    for name, claim, bit, one, says, mutant in rows:
-        yield obligation(
-            name,
-            claim,
-            pair_of,
-            witness={**no_bits(bit), "one": one, "upper": 1, "lower": 0},
-            mutants=[(says, mutant)],
-        )
+    yield from listed(ROWS, WITNESSES, mutants.FAULTS)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from kmem_model import memory
-from kmem_proofs.case import Case, implies
+from kmem_proofs.case import Case, Values, implies
 from kmem_proofs.mutants import places as mutants
-from kmem_proofs.obligations import Obligation, obligation
+from kmem_proofs.obligations import Obligation, Rows, listed
 from kmem_proofs.units import Function, Function2, block, size
 from kmem_spec import extents, slab, units
 from kmem_spec.units import MAX_ORDER, PAGE_SIZE
@@ -126,109 +127,38 @@ def heads_agree(case: Case, code: Function2) -> Sequence[bool]:
     return [case.call(code, pfn, pages) == case.call(code, units.buddy_of(pfn, pages), pages)]
 
 
+ROWS: Final[Rows] = {
+    "MEM-APART/disjoint/exact": (apart_by_bytes, extents.disjoint),
+    "MEM-APART/both_ways/implies": (apart_both_ways, extents.disjoint),
+    "VM-GUARD/parts/implies": (parts_are_apart, extents.disjoint),
+    "MEM-APART/neighbours/implies": (neighbours_are_apart, extents.disjoint),
+    "MEM-APART/pfn_of/exact": (frame_of_its_address, memory.pfn_of),
+    "MEM-APART/address_of/exact": (address_of_its_frame, memory.address_of),
+    "MEM-APART/frames/implies": (frames_are_apart, memory.address_of),
+    "PAGE-ALIGN/address_of/implies": (blocks_stay_aligned, memory.address_of),
+    "SLAB-ROUNDUP/again/implies": (classes_do_not_grow, slab.size_class),
+    "SLAB-CLASS/monotone/implies": (classes_are_in_order, slab.size_class),
+    "PAGE-EXACT/get_order/implies": (block_holds_its_pages, units.get_order),
+    "PAGE-ORDER-OF/monotone/implies": (orders_are_in_order, units.get_order),
+    "PAGE-MERGED/heads_agree/implies": (heads_agree, units.merged_head),
+}
+WITNESSES: Final[dict[str, Values]] = {
+    "MEM-APART/disjoint/exact": {**PAIR, "at": 63},
+    "MEM-APART/both_ways/implies": PAIR,
+    "VM-GUARD/parts/implies": {**PAIR, "offset": 8, "part": 8},
+    "MEM-APART/neighbours/implies": PAIR,
+    "MEM-APART/pfn_of/exact": {"pfn": 3, "offset": 4095},
+    "MEM-APART/address_of/exact": {"address": memory.PAGE_OFFSET + 5000},
+    "MEM-APART/frames/implies": {"one": 1, "other": 2},
+    "PAGE-ALIGN/address_of/implies": {"index": 1, "order": 3},
+    "SLAB-ROUNDUP/again/implies": {"size": 65},
+    "SLAB-CLASS/monotone/implies": {"size": 65, "more": 64},
+    "PAGE-EXACT/get_order/implies": {"size": 12289},
+    "PAGE-ORDER-OF/monotone/implies": {"size": 4096},
+    "PAGE-MERGED/heads_agree/implies": {"index": 3, "pages": 4},
+}
+
+
 def obligations() -> Iterator[Obligation]:
     """Yield all of them."""
-    rows: list[tuple[str, Callable[[Case, Disjoint], Sequence[bool]], dict[str, int], str, Disjoint]] = [
-        (
-            "MEM-APART/disjoint/exact",
-            apart_by_bytes,
-            {"at": 63},
-            "a byte may be shared",
-            mutants.a_byte_may_be_shared,
-        ),
-        ("MEM-APART/both_ways/implies", apart_both_ways, {}, "one way only", mutants.only_the_left),
-        (
-            "VM-GUARD/parts/implies",
-            parts_are_apart,
-            {"offset": 8, "part": 8},
-            "starts alone count",
-            mutants.starts_differ,
-        ),
-        (
-            "MEM-APART/neighbours/implies",
-            neighbours_are_apart,
-            {},
-            "they must not touch",
-            mutants.must_not_touch,
-        ),
-    ]
-    for name, claim, witness, says, mutant in rows:
-        yield obligation(name, claim, extents.disjoint, witness={**PAIR, **witness}, mutants=[(says, mutant)])
-    size_class: Function = slab.size_class
-    plain: list[
-        tuple[str, Callable[[Case, Function], Sequence[bool]], Function, dict[str, int], str, Function]
-    ] = [
-        (
-            "MEM-APART/pfn_of/exact",
-            frame_of_its_address,
-            memory.pfn_of,
-            {"pfn": 3, "offset": 4095},
-            "it rounds up",
-            mutants.pfn_rounds_up,
-        ),
-        (
-            "MEM-APART/address_of/exact",
-            address_of_its_frame,
-            memory.address_of,
-            {"address": memory.PAGE_OFFSET + 5000},
-            "pages of 2 KiB",
-            mutants.address_of_half_pages,
-        ),
-        (
-            "MEM-APART/frames/implies",
-            frames_are_apart,
-            memory.address_of,
-            {"one": 1, "other": 2},
-            "pages of 2 KiB",
-            mutants.address_of_half_pages,
-        ),
-        (
-            "PAGE-ALIGN/address_of/implies",
-            blocks_stay_aligned,
-            memory.address_of,
-            {"index": 1, "order": 3},
-            "the map is shifted by a page",
-            mutants.map_is_shifted,
-        ),
-        (
-            "SLAB-ROUNDUP/again/implies",
-            classes_do_not_grow,
-            size_class,
-            {"size": 65},
-            "an exact fit grows",
-            mutants.class_grows_by_itself,
-        ),
-        (
-            "SLAB-CLASS/monotone/implies",
-            classes_are_in_order,
-            size_class,
-            {"size": 65, "more": 64},
-            "2048 gets 1024",
-            mutants.middle_gets_small,
-        ),
-        (
-            "PAGE-EXACT/get_order/implies",
-            block_holds_its_pages,
-            units.get_order,
-            {"size": 12289},
-            "half the block",
-            mutants.order_is_one_less,
-        ),
-        (
-            "PAGE-ORDER-OF/monotone/implies",
-            orders_are_in_order,
-            units.get_order,
-            {"size": 4096},
-            "the remainder decides",
-            mutants.order_of_the_remainder,
-        ),
-    ]
-    for name, function_claim, code, witness, says, changed in plain:
-        yield obligation(name, function_claim, code, witness=witness, mutants=[(says, changed)])
-    yield obligation(
-        "PAGE-MERGED/heads_agree/implies",
-        heads_agree,
-        units.merged_head,
-        witness={"index": 3, "pages": 4},
-        mutants=[("the block is the head", mutants.head_is_the_block)],
-    )
+    yield from listed(ROWS, WITNESSES, mutants.FAULTS)

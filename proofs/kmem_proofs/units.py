@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from kmem_proofs.case import Case
-from kmem_proofs.obligations import Obligation, obligation
+from kmem_proofs.case import Case, Values
+from kmem_proofs.mutants import units as mutants
+from kmem_proofs.obligations import Obligation, Rows, listed
 from kmem_proofs.zones import SIZES
 from kmem_spec import slab, units
-from kmem_spec.units import ADDRESS_BITS, PAGE_SHIFT, PAGE_SIZE, SIZE_MAX
+from kmem_spec.units import ADDRESS_BITS, PAGE_SIZE, SIZE_MAX
 
 Function = Callable[[int], int]
 Function2 = Callable[[int, int], int]
@@ -126,141 +127,32 @@ def head_is_the_lower(case: Case, code: Function2) -> Sequence[bool]:
     return [head == case.either(pfn < buddy, pfn, buddy), head % (2 * pages) == 0]
 
 
-def _order_below(wanted: int) -> int:
-    for order in range(ADDRESS_BITS - PAGE_SHIFT):
-        if wanted < PAGE_SIZE << order:
-            return order
-    return ADDRESS_BITS - PAGE_SHIFT
-
-
-def _pages_and_one(wanted: int) -> int:
-    return wanted // PAGE_SIZE + 1
-
-
-def _rounds_multiples_too(value: int, step: int) -> int:
-    return (value + step) // step * step
-
-
-def _divides_an_even_number_of_times(value: int) -> int:
-    divisor = 1
-    while value % (divisor * 4) == 0 and divisor < 1 << 62:
-        divisor = divisor * 4
-    return divisor
-
-
-def _even_is_enough(value: int) -> bool:
-    return value == 1 or value % 2 == 0
-
-
-def _wraps(count: int, each: int) -> int | None:
-    return count * each % (SIZE_MAX + 1)
-
-
-def _rejects_the_limit(count: int, each: int) -> int | None:
-    if each != 0 and count >= SIZE_MAX // each:
-        return None
-    return count * each
-
-
-def _without_96(wanted: int) -> int:
-    for slot in slab.CLASS_SIZES:
-        if wanted <= slot and slot != 96:
-            return slot
-    return slab.MAX_CACHE_SIZE
-
-
-def _one_byte_short(wanted: int) -> int:
-    for slot in slab.CLASS_SIZES:
-        if wanted <= slot + 1:
-            return slot
-    return slab.MAX_CACHE_SIZE
-
-
-def _pages_only(wanted: int) -> int:
-    return units.pages_for(wanted) * PAGE_SIZE
-
-
-def _the_next_block(pfn: int, pages: int) -> int:
-    return pfn + pages
-
-
-def _the_upper_head(pfn: int, pages: int) -> int:
-    return pfn | pages
+ROWS: Final[Rows] = {
+    "UNITS/get_order/exact": (order_is_least, units.get_order),
+    "UNITS/pages_for/exact": (pages_are_least, units.pages_for),
+    "UNITS/round_up/exact": (rounds_to_least_multiple, units.round_up),
+    "SLAB-ALIGN-DIVISOR/power_of_two_divisor/exact": (divisor_is_greatest, units.power_of_two_divisor),
+    "SLAB-ALIGN-POWER/is_power_of_two/exact": (says_what_is_a_power, units.is_power_of_two),
+    "SLAB-ARRAY/array_size/exact": (product_is_exact, units.array_size),
+    "SLAB-CLASS/size_class/exact": (class_is_least, slab.size_class),
+    "SLAB-CLASS/large/exact": (large_class_is_least_block, slab.size_class),
+    "PAGE-MERGED/buddy_of/exact": (buddies_make_a_block, units.buddy_of),
+    "PAGE-MERGED/merged_head/exact": (head_is_the_lower, units.merged_head),
+}
+WITNESSES: Final[dict[str, Values]] = {
+    "UNITS/get_order/exact": {"size": 4097},
+    "UNITS/pages_for/exact": {"size": 4097},
+    "UNITS/round_up/exact": {"value": 13, "step": 8},
+    "SLAB-ALIGN-DIVISOR/power_of_two_divisor/exact": {"value": 96, "times": 1},
+    "SLAB-ALIGN-POWER/is_power_of_two/exact": {"value": 64},
+    "SLAB-ARRAY/array_size/exact": {"count": 1 << 32, "size": 1 << 31},
+    "SLAB-CLASS/size_class/exact": {"size": 65},
+    "SLAB-CLASS/large/exact": {"size": 8193},
+    "PAGE-MERGED/buddy_of/exact": {"index": 3, "pages": 4},
+    "PAGE-MERGED/merged_head/exact": {"index": 3, "pages": 4},
+}
 
 
 def obligations() -> Iterator[Obligation]:
     """Yield all of them."""
-    yield obligation(
-        "UNITS/get_order/exact",
-        order_is_least,
-        units.get_order,
-        witness={"size": 4097},
-        mutants=[("a size that just fits gets the next order", _order_below)],
-    )
-    yield obligation(
-        "UNITS/pages_for/exact",
-        pages_are_least,
-        units.pages_for,
-        witness={"size": 4097},
-        mutants=[("whole pages get one more", _pages_and_one)],
-    )
-    yield obligation(
-        "UNITS/round_up/exact",
-        rounds_to_least_multiple,
-        units.round_up,
-        witness={"value": 13, "step": 8},
-        mutants=[("a multiple is rounded to the next", _rounds_multiples_too)],
-    )
-    yield obligation(
-        "SLAB-ALIGN-DIVISOR/power_of_two_divisor/exact",
-        divisor_is_greatest,
-        units.power_of_two_divisor,
-        witness={"value": 96, "times": 1},
-        mutants=[("it finds powers of four", _divides_an_even_number_of_times)],
-    )
-    yield obligation(
-        "SLAB-ALIGN-POWER/is_power_of_two/exact",
-        says_what_is_a_power,
-        units.is_power_of_two,
-        witness={"value": 64},
-        mutants=[("any even number will do", _even_is_enough)],
-    )
-    yield obligation(
-        "SLAB-ARRAY/array_size/exact",
-        product_is_exact,
-        units.array_size,
-        witness={"count": 1 << 32, "size": 1 << 31},
-        mutants=[("it wraps", _wraps), ("the largest count is refused", _rejects_the_limit)],
-    )
-    size_class: Function = slab.size_class
-    yield obligation(
-        "SLAB-CLASS/size_class/exact",
-        class_is_least,
-        size_class,
-        witness={"size": 65},
-        mutants=[
-            ("there is no class of 96", _without_96),
-            ("a class takes a byte too many", _one_byte_short),
-        ],
-    )
-    yield obligation(
-        "SLAB-CLASS/large/exact",
-        large_class_is_least_block,
-        size_class,
-        witness={"size": 8193},
-        mutants=[("it is rounded to pages, not to a block", _pages_only)],
-    )
-    yield obligation(
-        "PAGE-MERGED/buddy_of/exact",
-        buddies_make_a_block,
-        units.buddy_of,
-        witness={"index": 3, "pages": 4},
-        mutants=[("the buddy is always the next block", _the_next_block)],
-    )
-    yield obligation(
-        "PAGE-MERGED/merged_head/exact",
-        head_is_the_lower,
-        units.merged_head,
-        witness={"index": 3, "pages": 4},
-        mutants=[("the whole begins at the upper block", _the_upper_head)],
-    )
+    yield from listed(ROWS, WITNESSES, mutants.FAULTS)

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("z3")
 
-from kmem_proofs import marks, masks, pairs, places
+from kmem_proofs import gfp, layout, ledger, marks, masks, page, pairs, places, units
 from kmem_proofs.case import ConcreteCase
 from kmem_proofs.catalogue import manifest
 from kmem_proofs.mutants import masks as mask_mutants
@@ -28,17 +28,23 @@ def test_all_are_in_the_manifest_and_each_has_a_mutant() -> None:
 
 
 def test_every_fault_is_used() -> None:
-    used = {
-        name
-        for module in MODULES
-        for function in vars(module).values()
-        if hasattr(function, "__code__")
-        for name in function.__code__.co_names
-    }
+    elsewhere = {"rounded_up"}  # of a lemma, which has no row
     for module in (mask_mutants, place_mutants):
-        faults = {name for name, value in vars(module).items() if value.__class__.__name__ == "function"}
-        own = {name for name in faults if vars(module)[name].__module__ == module.__name__}
-        assert own <= used
+        used = {fault for faults in module.FAULTS.values() for _, fault in faults}
+        functions = {
+            name: value for name, value in vars(module).items() if value.__class__.__name__ == "function"
+        }
+        own = {name for name, value in functions.items() if value.__module__ == module.__name__}
+        assert {name for name in own if functions[name] not in used} <= elsewhere
+
+
+def test_every_row_has_its_witness_and_its_faults() -> None:
+    for module in (gfp, layout, ledger, masks, marks, page, pairs, places, units):
+        assert set(module.ROWS) == set(module.WITNESSES)
+        names = {each.name for each in module.obligations()}
+        assert set(module.ROWS) <= names
+    rows = [name for module in (masks, marks, pairs) for name in module.ROWS]
+    assert set(rows) == set(mask_mutants.FAULTS)
 
 
 @pytest.mark.parametrize(("bits", "has"), [((DMA, MEMALLOC), (1, 0)), ((MEMALLOC, NOMEMALLOC), (1, 1))])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kmem_model import layout
 from kmem_spec import kmem_cache, slab, units
 from kmem_spec.units import PAGE_SIZE, SIZE_MAX, round_up
@@ -90,3 +92,33 @@ def round_up_wraps(value: int, step: int) -> int:
 def pages_wrap(size: int) -> int:
     """Wrap at 2^64."""
     return (size + PAGE_SIZE - 1) % (SIZE_MAX + 1) // PAGE_SIZE
+
+
+FAULTS: Final[dict[str, list[tuple[str, object]]]] = {
+    "UNITS/objects_per_slab/exact": [
+        ("one more is said to fit", objects_too_many),
+        ("one is left out", objects_too_few),
+    ],
+    "CACHE-ALIGN/slot_size/exact": [
+        ("the pointer lies within", pointer_within),
+        ("slots are aligned to words", word_slots),
+    ],
+    "SLAB-CLASS/size_class_of/exact": [
+        ("classes that are no multiple count", any_class),
+        ("a class is left out", next_class),
+    ],
+    "SLAB-CLASS/large_of/exact": [("it is rounded to pages, not to a block", pages_only)],
+    "SLAB-ALIGN-POWER/size_class/exact": [("a class of 72 takes them as well", class_of_72)],
+    "SLAB-ALIGN-DIVISOR/size_class/exact": [("a class of 72 takes them as well", class_of_72)],
+    "CACHE-ALIGN/alignment/exact": [
+        ("the line wins over the caller", line_wins),
+        ("the machine's minimum is forgotten", no_minimum),
+    ],
+    "CACHE-ALIGN/line/exact": [
+        ("a line is halved too often", halves_too_often),
+        ("a line is not halved", halves_never),
+        ("the flag is not asked", always_the_line),
+    ],
+    "UNITS/round_up/refines": [("it wraps", round_up_wraps)],
+    "VM-MAX/pages_for/exact": [("it wraps", pages_wrap)],
+}

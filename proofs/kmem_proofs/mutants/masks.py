@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kmem_spec import gfp, reach, watermark
 from kmem_spec.gfp import (
     DIRECT_RECLAIM,
@@ -214,3 +216,71 @@ def nowarn_costs(mark: int, mask: int) -> int:
 def rounded_up(value: int, by: int) -> int:
     """Divide, and round up."""
     return (value + by - 1) // by
+
+
+FAULTS: Final[dict[str, list[tuple[str, object]]]] = {
+    "GFP-SLEEP/may_sleep/exact": [
+        ("waking kswapd counts", kswapd_may_sleep),
+        ("any larger mask may", low_bits_sleep),
+    ],
+    "GFP-SLEEP/names_6_1/exact": [
+        ("waking kswapd counts", kswapd_may_sleep),
+        ("users never sleep", user_never_sleeps),
+    ],
+    "GFP-SLEEP/names_6_12/exact": [
+        ("waking kswapd counts", kswapd_may_sleep),
+        ("users never sleep", user_never_sleeps),
+    ],
+    "PAGE-WATERMARK/ignores_watermarks/exact": [
+        ("__GFP_MEMALLOC wins", nomemalloc_is_ignored),
+        ("__GFP_MEMALLOC is not needed", memalloc_is_not_needed),
+    ],
+    "PAGE-WATERMARK/names/implies": [("__GFP_MEMALLOC is not needed", memalloc_is_not_needed)],
+    "CALLER-GFP/zone_is_legal/exact": [
+        ("two zones are legal", two_zones_are_legal),
+        ("__GFP_HIGHMEM is no zone", highmem_is_no_zone),
+    ],
+    "PAGE-ZONE/highest_zone/exact": [
+        ("DMA and DMA32 are swapped", zones_are_swapped),
+        ("__GFP_HIGHMEM is served low", highmem_is_low),
+    ],
+    "CALLER-GFP/mask_is_legal/exact": [
+        ("both mobilities are legal", any_mobility_is_legal),
+        ("what must not fail need not wait", any_nofail_is_legal),
+        ("__GFP_ZERO is refused", zeroed_is_illegal),
+    ],
+    "GFP-SLEEP/user/implies": [("users never sleep", user_never_sleeps)],
+    "CALLER-GFP/user/implies": [("users are refused", users_are_illegal)],
+    "PAGE-ZONE/user/implies": [("users are served low", users_are_served_low)],
+    "CALLER-GFP/user_zone/implies": [("users have no zone", users_have_no_zone)],
+    "PAGE-WATERMARK/user_last_page/implies": [("users take the last page", user_ignores_watermarks)],
+    "GFP-SLEEP/nowarn/implies": [("__GFP_NOWARN may sleep", warned_may_sleep)],
+    "CALLER-GFP/nowarn/implies": [("__GFP_NOWARN is refused", warnings_are_needed)],
+    "PAGE-WATERMARK/bits/exact": [("the last page is kept", nomemalloc_lowers)],
+    "PAGE-WATERMARK/monotone/implies": [("small marks are doubled", small_marks_are_doubled)],
+    "GFP-ATOMIC-REACH/versions/implies": [("the bit of 6.1 counts", atomic_bit_counts)],
+    "GFP-NOFAIL/floor/implies": [("it leaves all", nofail_costs)],
+    "PAGE-WATERMARK/nomemalloc/implies": [("it takes the last page", nomemalloc_lowers)],
+    "GFP-USER/floor/implies": [("the bit counts", users_leave_more)],
+    "GFP-ATOMIC-REACH/atomic_bit/implies": [("the bit counts", atomic_bit_counts)],
+    "GFP-ATOMIC-REACH/nowarn/implies": [("the bit counts", nowarn_costs)],
+    "PAGE-WATERMARK/noretry/implies": [("the bit counts", noretry_costs)],
+    "PAGE-WATERMARK/to_leave/exact": [
+        ("the reserve is forgotten", reserve_is_forgotten),
+        ("the last page is in reserve", last_page_is_reserved),
+    ],
+    "GFP-ATOMIC-REACH/to_leave/implies": [("the reserve is forgotten", reserve_is_forgotten)],
+    "PAGE-WATERMARK/passes/refines": [("a page too few is left", one_page_less_is_left)],
+    "PAGE-WATERMARK/block_is_free/implies": [("the sides are swapped", fewer_pages_pass)],
+    "PAGE-WATERMARK/smaller_passes/implies": [("a single page is refused", only_half_passes)],
+    "PAGE-WATERMARK/deeper_passes/implies": [("the sides are swapped", fewer_pages_pass)],
+    "GFP-NOFAIL/pair_of/exact": [
+        ("it need not be one that may wait", waiting_is_not_needed),
+        ("a deep mask is compared with itself", same_is_deeper),
+    ],
+    "GFP-ATOMIC-REACH/pair_of/exact": [("the other way round", deeper_is_swapped)],
+    "GFP-USER/pair_of/exact": [("masks that sleep differently", users_may_wait_longer)],
+    "GFP-USER/both_ways/implies": [("one way only", users_alone)],
+    "GFP-ATOMIC-REACH/one_way/implies": [("both ways", both_are_deeper)],
+    "GFP-NOFAIL/others/implies": [("any two", any_two_must_not_fail)],
+}

@@ -10,11 +10,13 @@ from typing import Final
 
 from kmem_model.zone import Zone
 from kmem_proofs.mutants.moves import (
+    ComparesTooEarly,
     ExtendsAnywhere,
     ExtendsBackwards,
     ExtendsInPieces,
     ExtendsTooFar,
     ExtendsUncounted,
+    LeavesOneMore,
     PutLeavesUsed,
     PutsInPieces,
     PutsLess,
@@ -206,3 +208,19 @@ def blocks_share_a_page(zone: ZoneState, one: int, other: int) -> bool:
 def only_in_hand_is_merged(zone: ZoneState, head: int, in_hand: int) -> bool:
     """PAGE-MERGED the wrong way round about the block in hand."""
     return (head != in_hand) | (zone.free.get(head, 0) == 0)
+
+
+FOLLOWS: Final[dict[str, list[tuple[str, object]]]] = {
+    "PAGE-HEAD/sizes/implies": [("any multiple of its size is a head", head_of_any_size)],
+    "PAGE-APART/page/implies": [("blocks may share a page", blocks_share_a_page)],
+    "PAGE-MERGED/in_hand/implies": [("only the block in hand is looked at", only_in_hand_is_merged)],
+    "PAGE-MERGED/settle/implies": [
+        ("merging stops an order too early", StopsEarly),
+        ("looks for a buddy of twice the size", LooksForALargerBuddy),
+    ],
+    "PAGE-WATERMARK/take/preserved": [("the floor is compared before the block is gone", ComparesTooEarly)],
+    "PAGE-WATERMARK/take/refines": [
+        ("the floor is compared before the block is gone", ComparesTooEarly),
+        ("a page more than the floor must be left", LeavesOneMore),
+    ],
+}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kmem_model import memory
 from kmem_spec import slab, units
 from kmem_spec.units import PAGE_SHIFT, PAGE_SIZE
@@ -65,3 +67,20 @@ def order_of_the_remainder(size: int) -> int:
 def head_is_the_block(pfn: int, _pages: int) -> int:
     """Take the block for the head of the whole."""
     return pfn
+
+
+FAULTS: Final[dict[str, list[tuple[str, object]]]] = {
+    "MEM-APART/disjoint/exact": [("a byte may be shared", a_byte_may_be_shared)],
+    "MEM-APART/both_ways/implies": [("one way only", only_the_left)],
+    "VM-GUARD/parts/implies": [("starts alone count", starts_differ)],
+    "MEM-APART/neighbours/implies": [("they must not touch", must_not_touch)],
+    "MEM-APART/pfn_of/exact": [("it rounds up", pfn_rounds_up)],
+    "MEM-APART/address_of/exact": [("pages of 2 KiB", address_of_half_pages)],
+    "MEM-APART/frames/implies": [("pages of 2 KiB", address_of_half_pages)],
+    "PAGE-ALIGN/address_of/implies": [("the map is shifted by a page", map_is_shifted)],
+    "SLAB-ROUNDUP/again/implies": [("an exact fit grows", class_grows_by_itself)],
+    "SLAB-CLASS/monotone/implies": [("2048 gets 1024", middle_gets_small)],
+    "PAGE-EXACT/get_order/implies": [("half the block", order_is_one_less)],
+    "PAGE-ORDER-OF/monotone/implies": [("the remainder decides", order_of_the_remainder)],
+    "PAGE-MERGED/heads_agree/implies": [("the block is the head", head_is_the_block)],
+}
