@@ -6,13 +6,14 @@ Exit status 0: no violation. 1: a violation, or an obligation that is not proved
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from kmem_oracle import campaign
+from kmem_oracle import campaign, threads
 from kmem_oracle.compare import compare
 from kmem_oracle.expression import ScriptError
 from kmem_oracle.reports import machine, saved, side_by_side, text
@@ -81,8 +82,11 @@ def check(arguments: argparse.Namespace) -> int:
         call_seconds=arguments.call_time,
         memory=arguments.memory << 20,
     )
+    judged = campaign.campaign
+    if arguments.threads > 1:
+        judged = functools.partial(threads.campaign, threads=arguments.threads)
     try:
-        result = campaign.campaign(
+        result = judged(
             target_of(arguments.target),
             profile=arguments.profile,
             seed=arguments.seed,
@@ -223,6 +227,13 @@ def _positive(given: str) -> int:
     return number
 
 
+def _threads(given: str) -> int:
+    """Return a number of threads."""
+    if not given.isdecimal() or not 1 <= int(given) <= threads.MOST:
+        raise argparse.ArgumentTypeError(f"must be a number of threads, 1 to {threads.MOST}")
+    return int(given)
+
+
 def _seed(given: str) -> int:
     """Return a seed as Z3 takes it."""
     if not given.isdecimal() or int(given) >= 1 << 31:
@@ -250,6 +261,13 @@ def parser() -> Parser:
     one.add_argument("--seed", type=int, default=1, help="replays a campaign (default 1)")
     one.add_argument("--calls", type=_positive, default=campaign.CALLS, help="judged calls (default 200000)")
     one.add_argument("--time", type=_seconds, default=campaign.SECONDS, help="seconds (default 60)")
+    one.add_argument(
+        "--threads",
+        type=_threads,
+        default=1,
+        metavar="N",
+        help="call a library from N threads at once; needs a C compiler (default 1)",
+    )
     _judging(one)
     one.set_defaults(run=check)
     four = commands.add_parser("run", help="judge one script", description="Play one script and judge it.")

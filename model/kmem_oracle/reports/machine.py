@@ -7,6 +7,8 @@ from pathlib import Path
 
 from kmem_oracle.campaign import Result
 from kmem_oracle.render import lines_of
+from kmem_oracle.reports import columns
+from kmem_oracle.threads import Threaded
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.gfp import NAMES
 
@@ -30,6 +32,8 @@ def as_json(result: Result, files: list[str]) -> dict[str, object]:
             "script": lines_of(result.play.ops, NAMES[result.profile.gfp]),
             "files": files,
         }
+        if isinstance(result.play, Threaded):
+            violation["threads"] = columns.as_json(result.play)
     return {
         "verdict": verdict_of(result),
         "target": result.target,

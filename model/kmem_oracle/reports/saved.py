@@ -9,6 +9,7 @@ from kmem_oracle.reports import text
 from kmem_oracle.reports.c_program import c_program
 from kmem_oracle.reports.kunit import kunit, why_not
 from kmem_oracle.reports.pytest_function import pytest_function
+from kmem_oracle.threads import Threaded
 
 
 def save(folder: str, result: Result, profile: str) -> list[str]:
@@ -19,6 +20,8 @@ def save(folder: str, result: Result, profile: str) -> list[str]:
     Errors   OSError
     """
     assert result.play is not None
+    if isinstance(result.play, Threaded):
+        return [_save_threads(Path(folder), result, result.play)]
     script = Path(text.save(folder, result))
     stem = script.stem.replace("-", "_")
     if profile.endswith(".toml"):
@@ -31,3 +34,17 @@ def save(folder: str, result: Result, profile: str) -> list[str]:
     for name, content in sorted(forms.items()):
         (script.parent / name).write_text(content, encoding="utf-8")
     return [str(script), *(str(script.parent / name) for name in sorted(forms))]
+
+
+def _save_threads(folder: Path, result: Result, play: Threaded) -> str:
+    """Write what threads did, which is no script, and how to have it done again; return the file's path.
+
+    Errors   OSError
+    """
+    assert play.finding is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{play.finding.clause.lower()}-seed-{result.seed}-threads.txt"
+    again = f"kmem-oracle check {result.target} --threads {play.threads} --seed {result.seed}"
+    lines = [f"# {again}", *text.verdict_lines(result, [])]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(file)

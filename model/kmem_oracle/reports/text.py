@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from kmem_oracle.campaign import Result
+from kmem_oracle.play import Play
 from kmem_oracle.render import lines_of
+from kmem_oracle.reports import columns
+from kmem_oracle.threads import Threaded
 from kmem_spec.apis import APIS
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.gfp import NAMES
@@ -47,6 +51,16 @@ def concerns(clause: str, apis: frozenset[str]) -> bool:
     return FAMILY_OF.get(clause.partition("-")[0], "kmalloc") in families or clause.startswith(("MEM", "GFP"))
 
 
+def _how(play: Play, phase: str, names: Mapping[str, int]) -> list[str]:
+    """Return how a violation comes about: the script, or what threads did."""
+    if isinstance(play, Threaded):
+        return [f"  phase    {phase}", *columns.lines(play, names)]
+    script = lines_of(play.ops, names)
+    count = f"{len(script)} line{'s' if len(script) != 1 else ''}"
+    where = f", from phase {phase!r}:" if phase else ":"
+    return [f"  script   {count}{where}", *(f"    {line}" for line in script)]
+
+
 def verdict_lines(result: Result, files: list[str]) -> list[str]:
     """Return the verdict on a target, for people; `files` are those that were saved."""
     counts = {name: count for name, count in result.counts.items() if concerns(name, result.apis)}
@@ -64,16 +78,14 @@ def verdict_lines(result: Result, files: list[str]) -> list[str]:
         return [*lines, "PASS: no violation"]
     finding = result.play.finding
     clause = CLAUSES[finding.clause]
-    script = lines_of(result.play.ops, NAMES[result.profile.gfp])
+    names = NAMES[result.profile.gfp]
     lines += [
         f"VIOLATION of {clause.id} by the {finding.who}",
         f"  rule     {clause.sentence}",
         f"  source   {clause.source}",
         *([f"  target   {OVER_MALLOC}"] if result.target.startswith("malloc:") else []),
         f"  seen     {finding.message}",
-        f"  script   {len(script)} line{'s' if len(script) != 1 else ''}"
-        + (f", from phase {result.phase!r}:" if result.phase else ":"),
-        *(f"    {line}" for line in script),
+        *_how(result.play, result.phase, names),
         *(f"  saved    {file}" for file in files),
     ]
     return lines

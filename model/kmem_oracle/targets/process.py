@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,11 +30,14 @@ from kmem_oracle.targets.records import (
     CHUNK,
     COUNT,
     HEADER,
+    LANE_AT,
     NOTE,
     NOTES_AT,
     OPS_AT,
     PART,
     RECORD,
+    TIMES,
+    TIMES_AT,
     TOUCHING,
     RawNote,
     Record,
@@ -78,15 +81,27 @@ class Death:
     unusable: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What one thread did: records of its calls, and when each began and ended, in ns."""
+
+    records: list[Record]
+    times: list[tuple[int, int]]
+
+
 class Worker:
     """A worker process and the memory it shares with us. Use it as a context."""
 
-    def __init__(self, *, call_seconds: float, memory_limit: int, native: bool = True) -> None:
+    def __init__(
+        self, *, call_seconds: float, memory_limit: int, native: bool = True, threads: int = 1
+    ) -> None:
         """Start nothing yet. Units: seconds that one call may take, bytes that a target may map.
 
-        `native` says that a library may be driven in C, where that can be compiled.
+        `native` says that a library may be driven in C, where that can be compiled; `threads` is how many
+        may run side by side in one target.
         """
         self.call_seconds = call_seconds
+        self._parts = max(AHEAD, threads)
         self._native = native
         self.memory_limit = memory_limit
         self._loading: Target | None = None
@@ -95,7 +110,7 @@ class Worker:
     def __enter__(self) -> Self:
         """Start the worker."""
         with tempfile.TemporaryFile(prefix="kmem-oracle-") as file:
-            file.truncate(HEADER.size + AHEAD * PART)
+            file.truncate(HEADER.size + self._parts * PART)
             self._memory = mmap.mmap(file.fileno(), 0)
             environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
             # Some malloc libraries want static TLS, of which a process has only what this reserves.
@@ -193,6 +208,16 @@ class Worker:
         index, doing, base = HEADER.unpack_from(self._memory, 0)
         return index, doing, (base - HEADER.size) // PART
 
+    def lane(self, part: int) -> tuple[int, int]:
+        """Return which call the thread of a part has in hand, and whether it is called or touched."""
+        index, doing, _ = HEADER.unpack_from(self._memory, HEADER.size + part * PART + LANE_AT)
+        return index, doing
+
+    def times(self, part: int, count: int) -> list[tuple[int, int]]:
+        """Return when each of the first calls of a thread began and ended, in ns."""
+        begin = HEADER.size + part * PART + TIMES_AT
+        return list(TIMES.iter_unpack(self._memory[begin : begin + count * TIMES.size]))
+
     def put(self, part: int, data: bytes) -> None:
         """Lay the packed calls of a chunk into that part of the shared memory."""
         begin = HEADER.size + part * PART + OPS_AT
@@ -248,7 +273,8 @@ class Run:
                 assert isinstance(names, list)
                 self.apis = frozenset(str(name) for name in names)
                 self.profile = str(message[2])
-                self._packer = _packer() if message[3] else None
+                self.in_c = bool(message[3])
+                self._packer = _packer() if self.in_c else None
                 return
 
     def __enter__(self) -> Self:
@@ -313,12 +339,50 @@ class Run:
             how = f"gave memory that cannot be used: touching it {how}"
         return self._worker.records(part, index), self._worker.notes(part), Death(index, how, unusable)
 
-    def _stuck(self) -> str:
+    def start_threads(self, programs: Sequence[Sequence[Op]]) -> None:
+        """Send calls to be run side by side, of each thread CHUNK at most; `finish_threads` comes next.
+
+        Needs    the target is driven in C, and no chunk is on its way
+        """
+        assert self._packer is not None
+        assert not self._sent
+        for part, ops in enumerate(programs):
+            assert len(ops) <= CHUNK
+            self._worker.put(part, self._packer.pack(ops))
+            self._sent.append((part, len(ops)))
+        self._worker.tell(("threads", HEADER.size, *(len(ops) for ops in programs)))
+
+    def finish_threads(self) -> tuple[list[Lane], Death | None]:
+        """Wait for all threads: what each of them did, and how the target died if it did."""
+        worker = self._worker
+
+        def lanes() -> tuple[tuple[int, int], ...]:
+            return tuple(worker.lane(part) for part, _ in self._sent)
+
+        how, unusable = self._stuck(lanes), ""
+        if not how:
+            message = worker.message()
+            if message is not None and message[0] == "done":
+                done = [Lane(worker.records(part, n), worker.times(part, n)) for part, n in self._sent]
+                self._sent.clear()
+                return done, None
+            if message is not None and message[0] == "unusable":
+                how = unusable = str(message[1])
+                self._await_exit()
+            else:
+                how = "ended the worker" if message is None else describe_exit(int(str(message[1])))
+                self._ended = True
+        at = [worker.lane(part)[0] for part, _ in self._sent]
+        done = [Lane(worker.records(part, n), worker.times(part, n)) for part, n in enumerate(at)]
+        return done, Death(0, how, unusable)
+
+    def _stuck(self, position_of: Callable[[], tuple[object, ...]] | None = None) -> str:
         """Wait for an answer; if a call takes too long, kill the child and say so."""
         limit = self._worker.call_seconds
-        position, since, spent = self._worker.position(), time.monotonic(), _processor_seconds(self._pid)
+        position_of = position_of or self._worker.position
+        position, since, spent = position_of(), time.monotonic(), _processor_seconds(self._pid)
         while not self._worker.waiting(min(0.25, limit / 4)):
-            now = self._worker.position()
+            now = position_of()
             if now != position:
                 position, since, spent = now, time.monotonic(), _processor_seconds(self._pid)
             elif (

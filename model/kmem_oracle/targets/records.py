@@ -2,7 +2,7 @@
 
 After HEADER come AHEAD parts, one for each chunk that may be on its way. A part holds the records of its
 chunk, then how many notes there are, then the notes, in the order in which they were made; at its end there
-is room for the calls of the chunk, packed.
+is room for the calls of the chunk, packed, and for times where threads run a part each.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ NOTES: Final = 1 << 16  # notes to a chunk; those beyond are lost, and the recor
 NOTES_AT: Final = CHUNK * RECORD.size  # where in a part its notes begin
 OPS_AT: Final = NOTES_AT + COUNT.size + NOTES * NOTE.size  # and the calls themselves, for a driver in C
 MOST_ARGUMENTS: Final = 8
-PART: Final = OPS_AT + CHUNK * (2 + MOST_ARGUMENTS) * COUNT.size
+TIMES: Final = struct.Struct("<QQ")  # when a thread's call began and ended, in ns
+TIMES_AT: Final = OPS_AT + CHUNK * (2 + MOST_ARGUMENTS) * COUNT.size
+LANE_AT: Final = TIMES_AT + CHUNK * TIMES.size  # a HEADER of the thread that runs the part
+PART: Final = LANE_AT + HEADER.size
 DONE, SKIPPED, SPOILT = 0, 1, 2  # SPOILT: object `result` had changed before the call, which was not made
 CALLING, TOUCHING = 0, 1
 Seen = tuple[int, int, int, int, int]  # the fields of a record that one call decides

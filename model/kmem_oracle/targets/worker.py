@@ -26,7 +26,6 @@ from kmem_oracle.targets.library import open_library
 from kmem_oracle.targets.malloc import Malloc
 from kmem_oracle.targets.native import NativeDriver
 from kmem_oracle.targets.opened import Gone, Opened, Unusable
-from kmem_oracle.targets.records import OPS_AT
 from kmem_oracle.targets.wire import receive, receive_marked, send
 
 OUT_OF_MEMORY: Final = 77  # exit status of a child that found no memory for itself
@@ -111,9 +110,16 @@ def _run(
 
 def _serve_packed(inbox: int, outbox: int, driver: NativeDriver) -> None:
     """Run chunks of calls that lie packed in the shared memory."""
-    while (message := receive(inbox)) is not None and message[0] == "packed":
-        base, count = int(str(message[1])), int(str(message[2]))
-        driver.run(base + OPS_AT, count, base)
+    while (message := receive(inbox)) is not None and message[0] in ("packed", "threads"):
+        base, *counts = (int(str(number)) for number in message[1:])
+        if message[0] == "packed":
+            driver.run(base, counts[0])
+        else:
+            try:
+                driver.run_threads(base, counts)
+            except OSError as error:
+                send(outbox, ("unusable", f"{len(counts)} threads cannot be started: {error.strerror}"))
+                return
         send(outbox, ("done",))
 
 

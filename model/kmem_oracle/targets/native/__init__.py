@@ -16,7 +16,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from kmem_oracle.targets.access import LARGEST, PATTERN
 from kmem_spec.gfp import ZERO
 
 FOLDER: Final = Path(__file__).parent
-FLAGS: Final = ("-std=c11", "-O2", "-fPIC", "-shared")
+FLAGS: Final = ("-std=c11", "-O2", "-fPIC", "-shared", "-pthread")
 CHOICE: Final = "KMEM_ORACLE_DRIVER"
 _POINTER: Final = ctypes.c_void_p
 
@@ -104,10 +104,23 @@ class NativeDriver:
                 raise AssertionError(f"the driver in C knows no {name}")
         if watch:
             hook(self._driver, watch)
-        run = library.kmem_oracle_run
-        run.argtypes, run.restype = [_POINTER, _POINTER, ctypes.c_uint64, ctypes.c_uint64], None
-        self._run: Callable[[int, int, int, int], None] = run
+        run, run_threads = library.kmem_oracle_run, library.kmem_oracle_run_threads
+        run.argtypes, run.restype = [_POINTER, ctypes.c_uint64, ctypes.c_uint64], None
+        self._run: Callable[[int, int, int], None] = run
+        words = ctypes.POINTER(ctypes.c_uint64)
+        run_threads.argtypes = [_POINTER, ctypes.c_uint64, words, ctypes.c_uint64]
+        run_threads.restype = ctypes.c_int
+        self._run_threads = run_threads
 
-    def run(self, at: int, count: int, base: int) -> None:
-        """Run a chunk of calls, packed from byte `at` on; its records go to byte `base`."""
-        self._run(self._driver, self._memory + at, count, base)
+    def run(self, base: int, count: int) -> None:
+        """Run the calls of the part at byte `base`."""
+        self._run(self._driver, base, count)
+
+    def run_threads(self, base: int, counts: Sequence[int]) -> None:
+        """Run the calls of the parts from byte `base` on, each in a thread.
+
+        Errors   OSError where a thread cannot be made
+        """
+        error = self._run_threads(self._driver, base, (ctypes.c_uint64 * len(counts))(*counts), len(counts))
+        if error:
+            raise OSError(error, os.strerror(error))

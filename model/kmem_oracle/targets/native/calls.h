@@ -149,7 +149,7 @@ static void release(struct driver *d, enum call call, const u64 *a)
 {
     if ((s64)a[0] <= 0)
         return freed(d, call, a[0] == 0 ? 0 : ZERO_SIZE, a);
-    struct held *held = held_at(d, a[0]);
+    struct held *held = awaited(d, a[0]);
     if (!held)
         return skip(d);
     if (spoilt(d, a[0], held))

@@ -12,7 +12,7 @@ static mempool_t *pool_of(const struct home *home) { return (mempool_t *)home->h
 
 static const char *cache_name(u64 id)
 {
-    static char name[40] = "kmem-oracle-";
+    static _Thread_local char name[40] = "kmem-oracle-";
     char digits[20], *to = name + 12;
     int count = 0;
     do
@@ -106,7 +106,7 @@ static void take_of(struct driver *d, enum call call, u64 out, const u64 *a)
 /* Give an object back by a call that takes its cache or pool as well. */
 static void free_to(struct driver *d, enum call call, u64 id, u64 home_id)
 {
-    const struct held *held = object_at(d, id);
+    const struct held *held = (s64)id > 0 ? awaited(d, id) : object_at(d, id);
     struct home *home = home_at(d, home_id);
     if (!held || !home)
         return skip(d);

@@ -22,9 +22,9 @@ static unsigned next_slot[3];
 static void imprint(unsigned table, unsigned number, void *object)
 {
     const struct slot *slot = &slots[table][number];
-    struct driver *d = slot->home->driver;
+    struct driver *d = current ? current : slot->home->driver;
     struct notes *notes = d->notes;
-    u64 was = ((volatile struct header *)d->memory)->doing;
+    u64 was = ((volatile struct header *)d->header)->doing;
     if (notes->count == NOTES) {
         d->ran = (d->ran & (LOST - 1)) | LOST;
     } else {
@@ -73,15 +73,18 @@ static ctor_26_t *const dtors_26[SLOTS] = {EVERY(NAMED)};
 /* Return a slot of a table for a cache, -1 if all are taken. */
 static int take_slot(unsigned table, struct home *home, u64 cache)
 {
-    for (unsigned tried = 0; tried < SLOTS; tried++) {
+    int taken = -1;
+    take_lock();
+    for (unsigned tried = 0; tried < SLOTS && taken < 0; tried++) {
         unsigned number = next_slot[table]++ % SLOTS;
         struct slot *slot = &slots[table][number];
         if (!slot->taken) {
             *slot = (struct slot){home, cache, true};
-            return (int)number;
+            taken = (int)number;
         }
     }
-    return -1;
+    give_lock();
+    return taken;
 }
 
 static void give_slot(unsigned table, int number)

@@ -5,12 +5,14 @@
  * number of its arguments above, the id of what it makes, the arguments.
  */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "calls_cache.h"
 
 #define PIECE (1ul << 20)
+#define MOST_THREADS 64
 #define OUT_OF_MEMORY 77 /* exit status, as in worker.py */
 
 static const char *const names[] = {
@@ -121,35 +123,6 @@ static void run_one(struct driver *d, enum call call, u64 out, const u64 *a)
     }
 }
 
-/* Run a chunk of calls; the record of call k goes to byte `base` + k records, notes behind CHUNK of them. */
-void kmem_oracle_run(struct driver *d, const u64 *words, u64 count, u64 base)
-{
-    volatile struct header *header = (struct header *)d->memory;
-    header->index = 0;
-    header->doing = CALLING;
-    header->base = base;
-    d->record = (struct record *)(d->memory + base);
-    d->notes = (struct notes *)(d->record + CHUNK);
-    d->notes->count = 0;
-    for (u64 index = 0; index < count; index++, d->record++) {
-        static const u64 none[8];
-        u64 given = words[0] >> 32;
-        u64 a[8];
-        doing(d, CALLING);
-        header->index = index;
-        barrier_for_the_parent();
-        d->ran = d->quiet;
-        *d->record = (struct record){0, -1, -1, -1, DONE, 0};
-        memcpy(a, none, sizeof a);
-        memcpy(a, words + 2, given * sizeof *a);
-        run_one(d, (enum call)(u32)words[0], words[1], a);
-        d->record->ran = d->ran;
-        words += 2 + given;
-    }
-    barrier_for_the_parent();
-    header->index = count;
-}
-
 static void *mapped(size_t size)
 {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -158,24 +131,124 @@ static void *mapped(size_t size)
     return memory;
 }
 
-/* Zeroed memory for ever; what is small is cut from a larger piece. */
+/* Zeroed memory for ever; what is small is cut from a larger piece. Threads make caches, too. */
 static void *more(size_t size)
 {
     static unsigned char *piece, *end;
     size = (size + 63) & ~(size_t)63;
     if (size >= PIECE / 4)
         return mapped(size);
+    take_lock();
     if (size > (size_t)(end - piece)) {
         piece = mapped(PIECE);
         end = piece + PIECE;
     }
     piece += size;
-    return piece - size;
+    unsigned char *made = piece - size;
+    give_lock();
+    return made;
+}
+
+/* Run the calls of a part, and write their records there. */
+static void run(struct driver *d, struct part *part, u64 count)
+{
+    volatile struct header *header = d->header;
+    const u64 *words = part->words;
+    header->index = 0;
+    header->doing = CALLING;
+    header->base = (u64)((unsigned char *)part - d->memory);
+    d->record = part->records;
+    d->notes = &part->notes;
+    d->notes->count = 0;
+    for (u64 index = 0; index < count; index++, d->record++) {
+        u64 a[MOST_WORDS - 2] = {0}, given = words[0] >> 32;
+        doing(d, CALLING);
+        header->index = index;
+        barrier_for_the_parent();
+        d->ran = d->quiet;
+        *d->record = (struct record){0, -1, -1, -1, DONE, 0};
+        memcpy(a, words + 2, given * sizeof *a);
+        d->times = &part->times[index];
+        *d->times = (struct times){d->threads ? now() : 0, 0};
+        run_one(d, (enum call)(u32)words[0], words[1], a);
+        if (d->threads && !d->times->end)
+            d->times->end = now();
+        d->record->ran = d->ran;
+        words += 2 + given;
+    }
+    barrier_for_the_parent();
+    header->index = count;
+}
+
+/* Run a chunk of calls, those of the part at byte `base`. */
+void kmem_oracle_run(struct driver *d, u64 base, u64 count)
+{
+    current = d;
+    run(d, (struct part *)(d->memory + base), count);
+}
+
+static struct lane {
+    struct driver driver;
+    u64 count;
+    pthread_t thread;
+} *lanes[MOST_THREADS];
+static pthread_barrier_t gate;
+
+static void *run_lane(void *of)
+{
+    struct lane *lane = of;
+    current = &lane->driver;
+    pthread_barrier_wait(&gate);
+    run(current, (struct part *)((unsigned char *)current->header - offsetof(struct part, header)), lane->count);
+    return NULL;
+}
+
+/* Make room for the ids that calls make, so that no thread needs to. */
+static void make_room(struct driver *d, const struct part *part, u64 count)
+{
+    const u64 *words = part->words;
+    for (u64 index = 0; index < count; index++, words += 2 + (words[0] >> 32)) {
+        place_of(d, words[1]);
+        home_place(d, words[1]);
+    }
+}
+
+/* Run chunks side by side, each in a thread of its own: those of the parts from byte `base` on.
+ * Returns 0, or the number of an error.
+ */
+int kmem_oracle_run_threads(struct driver *d, u64 base, const u64 *counts, u64 threads)
+{
+    struct part *parts = (struct part *)(d->memory + base);
+    pthread_barrier_init(&gate, NULL, (unsigned)threads);
+    for (u64 i = 0; i < threads; i++)
+        make_room(d, &parts[i], counts[i]);
+    for (u64 i = 0; i < threads; i++) {
+        if (!lanes[i])
+            lanes[i] = more(sizeof *lanes[i]);
+        lanes[i]->driver = *d;
+        lanes[i]->driver.threads = true;
+        lanes[i]->driver.header = &parts[i].header;
+        lanes[i]->count = counts[i];
+        parts[i].header = (struct header){0};
+    }
+    for (u64 i = 0; i < threads; i++) {
+        int error = pthread_create(&lanes[i]->thread, NULL, run_lane, lanes[i]);
+        if (error)
+            return error; /* those that wait at the gate wait on; the parent ends the process */
+    }
+    for (u64 i = 0; i < threads; i++)
+        pthread_join(lanes[i]->thread, NULL);
+    pthread_barrier_destroy(&gate);
+    return 0;
 }
 
 static struct driver *slept_driver;
 
-static void asleep(void) { slept_driver->ran |= slept_driver->quiet << 1; }
+static void asleep(void)
+{
+    struct driver *d = current ? current : slept_driver;
+    d->ran |= d->quiet << 1;
+}
 
 /* Return a new driver over memory shared with the parent. */
 struct driver *kmem_oracle_driver(unsigned char *memory, const unsigned char *pattern, u64 longest, u64 largest,
@@ -187,6 +260,7 @@ struct driver *kmem_oracle_driver(unsigned char *memory, const unsigned char *pa
     d->largest = largest;
     d->gfp_zero = gfp_zero;
     d->memory = memory;
+    d->header = (struct header *)memory;
     d->more = more;
     d->held = more(LEAVES * sizeof *d->held);
     d->homes = more(LEAVES * sizeof *d->homes);
@@ -203,6 +277,9 @@ bool kmem_oracle_bind(struct driver *d, const char *name, void (*function)(void)
         }
     return false;
 }
+
+/* Return the bytes of a part. */
+u64 kmem_oracle_part(void) { return sizeof(struct part); }
 
 /* Return the name of the call with a code, NULL where there is none. */
 const char *kmem_oracle_name(unsigned call) { return call < CALL_COUNT ? names[call] : NULL; }

@@ -7,6 +7,7 @@
 #define KMEM_ORACLE_DRIVER_H
 
 #include <string.h>
+#include <time.h>
 
 #include "target.h"
 
@@ -16,6 +17,7 @@
 #define MOST_ITEMS 65536u /* objects of one bulk call */
 #define NOTES (1u << 16)  /* notes to a chunk */
 #define CHUNK 2048u       /* calls to a chunk */
+#define MOST_WORDS 10u    /* of one call */
 #define LEAF_BITS 12
 #define LEAVES (1u << 20)
 
@@ -44,6 +46,20 @@ struct notes {
     struct note notes[NOTES];
 };
 
+/* When a call of a thread began and ended, in ns. */
+struct times {
+    u64 begin, end;
+};
+
+/* What is shared with the parent of one chunk of calls. */
+struct part {
+    struct record records[CHUNK];
+    struct notes notes;
+    u64 words[CHUNK * MOST_WORDS];
+    struct times times[CHUNK];
+    struct header header; /* of a thread */
+};
+
 /* A cache or a pool. `built` is the id whose pattern is the constructed state of its objects, 0 for none.
  * It is never freed: a library may keep a cache or a pool longer than its caller. */
 struct home {
@@ -57,10 +73,10 @@ struct home {
 
 /* An object in hand; `high` is the largest size that it was asked to have. */
 struct held {
-    u64 id, start, size, high;
+    u64 id, start, size, high, made; /* `made`: when, where there are threads */
     struct home *home;
-    struct held *before, *after; /* of the same home */
-    bool live, zeroed;
+    struct held *before, *after; /* of the same home, while there is one thread */
+    bool live, zeroed;           /* whether it lives is told from thread to thread */
 };
 
 struct driver {
@@ -69,6 +85,9 @@ struct driver {
     u64 longest, largest;
     gfp_t gfp_zero;
     unsigned char *memory; /* shared with the parent */
+    struct header *header;
+    bool threads; /* others use the same objects */
+    struct times *times; /* of the call in hand, where there are threads */
     void *(*more)(size_t); /* zeroed memory of the driver's own, for ever */
     struct held **held;    /* by id, in leaves */
     struct home **homes;
@@ -90,8 +109,28 @@ static inline void barrier_for_the_parent(void) { __asm__ volatile("" ::: "memor
 static inline void doing(struct driver *d, u64 what)
 {
     barrier_for_the_parent();
-    ((volatile struct header *)d->memory)->doing = what;
+    ((volatile struct header *)d->header)->doing = what;
     barrier_for_the_parent();
 }
+
+static u64 now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (u64)time.tv_sec * 1000000000u + (u64)time.tv_nsec;
+}
+
+static char lock;
+
+static inline void take_lock(void)
+{
+    while (__atomic_test_and_set(&lock, __ATOMIC_ACQUIRE))
+        ;
+}
+
+static inline void give_lock(void) { __atomic_clear(&lock, __ATOMIC_RELEASE); }
+
+/* The driver of this thread: the main one's copy, but for what it has in hand of one call. */
+static _Thread_local struct driver *current;
 
 #endif

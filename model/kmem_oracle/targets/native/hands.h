@@ -3,7 +3,11 @@
 #ifndef KMEM_ORACLE_HANDS_H
 #define KMEM_ORACLE_HANDS_H
 
+#include <sched.h>
+
 #include "memory.h"
+
+#define PATIENCE 20 /* times that a thread lets others go on, for an object that one of them makes */
 
 static const struct held null_held = {.live = true};
 static const struct held zero_size_held = {.start = ZERO_SIZE, .live = true};
@@ -25,7 +29,23 @@ static struct held *held_at(struct driver *d, u64 id)
     if ((s64)id <= 0 || id >> LEAF_BITS >= LEAVES || !d->held[id >> LEAF_BITS])
         return NULL;
     struct held *held = place_of(d, id);
-    return held->live ? held : NULL;
+    return __atomic_load_n(&held->live, __ATOMIC_ACQUIRE) ? held : NULL;
+}
+
+/* Return an object that lives, or will soon: another thread makes it. */
+static struct held *awaited(struct driver *d, u64 id)
+{
+    struct held *held = held_at(d, id);
+    for (int turn = 0; !held && d->threads && turn < PATIENCE; turn++) {
+        sched_yield();
+        held = held_at(d, id);
+    }
+    if (held && d->threads) { /* another thread may have made it since this call began */
+        d->times->begin = now();
+        if (d->times->begin <= held->made)
+            d->times->begin = held->made + 1;
+    }
+    return held;
 }
 
 /* Return an object that lives, also NULL and ZERO_SIZE_PTR, which are none. */
@@ -38,14 +58,14 @@ static const struct held *object_at(struct driver *d, u64 id)
 
 static void forget(struct held *held)
 {
-    if (held->home) {
+    if (held->home && (held->before || held->home->objects == held)) {
         *(held->before ? &held->before->after : &held->home->objects) = held->after;
         if (held->after)
             held->after->before = held->before;
     }
-    held->live = false;
     held->home = NULL;
     held->before = held->after = NULL;
+    __atomic_store_n(&held->live, false, __ATOMIC_RELEASE);
 }
 
 static void hold(struct driver *d, u64 id, u64 start, u64 size, u64 high, bool zeroed, struct home *home)
@@ -55,12 +75,16 @@ static void hold(struct driver *d, u64 id, u64 start, u64 size, u64 high, bool z
         return;
     if (held->live)
         forget(held);
-    *held = (struct held){id, start, size, high, home, NULL, home ? home->objects : NULL, true, zeroed};
-    if (home) {
+    *held = (struct held){id, start, size, high, 0, home, NULL, NULL, false, zeroed};
+    if (d->threads)
+        held->made = d->times->end = now();
+    if (home && !d->threads) {
+        held->after = home->objects;
         if (home->objects)
             home->objects->before = held;
         home->objects = held;
     }
+    __atomic_store_n(&held->live, true, __ATOMIC_RELEASE);
 }
 
 /* Bring an object back into its constructed state, if it has one, and hold it no longer. */

@@ -1,0 +1,199 @@
+"""A campaign with threads: phases of calls side by side, each judged when its threads are done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from kmem_oracle.campaign import Budget, Result
+from kmem_oracle.play import Play
+from kmem_oracle.script import Op
+from kmem_oracle.targets.process import CouldNotRun, Death, Run, Target, Worker
+from kmem_oracle.targets.reader import Reader
+from kmem_oracle.targets.records import CHUNK
+from kmem_oracle.thread_history import NEED_ORDER, Row, alone, ordered
+from kmem_oracle.thread_programs import Programs, ThreadPhase
+from kmem_spec.finding import Finding
+from kmem_spec.judge import Judge
+from kmem_spec.profile import load
+
+MOST: Final = 64
+AGAIN: Final = 5  # times that a phase is played again after it showed a violation
+SHOWN: Final = 12  # calls before the violation, of those that overlap it in time
+
+
+@dataclass(frozen=True, slots=True)
+class Threaded(Play):
+    """What came of threads: with a finding, the calls around it, and how often it came back."""
+
+    threads: int = 0
+    rows: tuple[Row, ...] = ()
+    marked: frozenset[int] = frozenset()
+    again: int = 0
+
+
+def campaign(
+    target: Target,
+    *,
+    threads: int,
+    profile: str,
+    seed: int,
+    budget: Budget,
+    waived: frozenset[str],
+    progress: Callable[[str], None],
+) -> Result:
+    """Judge a target that several threads call at once.
+
+    Errors   CouldNotRun, ProfileError
+    """
+    with Worker(call_seconds=budget.call_seconds, memory_limit=budget.memory, threads=threads) as worker:
+        with worker.open(target) as run:
+            promised = load(profile or run.profile or "contract")
+            apis = run.apis
+            if not run.in_c:
+                raise CouldNotRun(
+                    f"{target.label}: threads need a shared library as target and a C compiler (cc, or $CC)"
+                )
+        judge = Judge(promised, waived=waived | NEED_ORDER, looked=True)
+        result = Result(target.label, promised, seed, apis)
+        begin = time.monotonic()
+        try:
+            for phase in _phases(seed, apis, threads):
+                progress(phase.name)
+                play = ThreadPlay(worker, target, judge).play(phase)
+                result.calls += play.calls
+                if play.finding is not None:
+                    result.play, result.phase = play, f"{phase.name}, {threads} threads"
+                    break
+                if result.calls >= budget.calls or time.monotonic() - begin >= budget.seconds:
+                    break
+        except KeyboardInterrupt:
+            result.interrupted = True
+        result.seconds = time.monotonic() - begin
+        result.counts = judge.counts()
+        if result.play is not None and not result.interrupted:
+            progress("trying again")
+            again = 0
+            for _ in range(AGAIN):
+                fresh = Judge(promised, waived=waived | NEED_ORDER, looked=True)
+                again += ThreadPlay(worker, target, fresh).play(phase).finding is not None
+            assert isinstance(result.play, Threaded)
+            result.play = replace(result.play, threads=threads, again=again)
+    return result
+
+
+def _phases(seed: int, apis: frozenset[str], threads: int) -> Iterator[ThreadPhase]:
+    """Yield phases, each kind in turn.
+
+    Errors   CouldNotRun where the target has the calls of none
+    """
+    names = Programs("", apis, threads).names()
+    if not names:
+        raise CouldNotRun("the target exports no call that makes an object and the one that frees it")
+    turn = 0
+    while True:
+        for name in names:
+            yield Programs(f"{seed}, {turn}, {name}, threads", apis, threads).phase(name)
+        turn += 1
+
+
+class ThreadPlay:
+    """One phase on a freshly loaded target."""
+
+    def __init__(self, worker: Worker, target: Target, judge: Judge) -> None:
+        """Load nothing yet."""
+        self._worker = worker
+        self._target = target
+        self._judge = judge
+        self._reader = Reader()
+        self._rows: list[Row] = []  # by event
+        self._base = 0
+        self._time = 0
+
+    def play(self, phase: ThreadPhase) -> Threaded:
+        """Play the phase until the first violation.
+
+        Errors   CouldNotRun
+        """
+        self._judge.start_over()
+        self._base = self._judge.events
+        with self._worker.open(self._target) as run:
+            finding = self._alone(run, phase.before)
+            for programs in phase.rounds:
+                if finding is None:
+                    finding = self._together(run, programs)
+            if finding is None:
+                finding = self._alone(run, phase.after)
+        if finding is None:
+            return Threaded(len(self._rows))
+        return self._found(finding)
+
+    def _alone(self, run: Run, ops: Sequence[Op]) -> Finding | None:
+        """Play calls by one thread."""
+        for begin in range(0, len(ops), CHUNK):
+            chunk = ops[begin : begin + CHUNK]
+            run.start(chunk)
+            records, _, death = run.finish()
+            finding = self._judged(alone(chunk, records, self._time))
+            if finding is None and death is not None:
+                finding = self._lost([chunk[min(death.index, len(chunk) - 1)]], death)
+            if finding is not None or death is not None:
+                return finding
+        return None
+
+    def _together(self, run: Run, programs: list[list[Op]]) -> Finding | None:
+        """Play calls by threads."""
+        run.start_threads(programs)
+        lanes, death = run.finish_threads()
+        rows = ordered(programs, lanes)
+        self._time = max((row.end for row in rows), default=0) + 1
+        finding = self._judged(rows)
+        if finding is None and death is not None:
+            if death.unusable:
+                raise CouldNotRun(f"{self._target.label}: {death.unusable}")
+            in_hand = [
+                program[len(lane.records)]
+                for program, lane in zip(programs, lanes, strict=True)
+                if len(lane.records) < len(program)
+            ]
+            finding = self._lost(in_hand or [programs[0][-1]], death)
+        return finding
+
+    def _judged(self, rows: Sequence[Row]) -> Finding | None:
+        """Judge calls in their order."""
+        for row in rows:
+            event = self._reader.event(row.op, row.record)
+            if event is None:
+                continue
+            self._rows.append(row)
+            finding = self._judge.take(*event)
+            if finding is not None:
+                return finding
+        return None
+
+    def _lost(self, ops: Sequence[Op], death: Death) -> Finding | None:
+        """Judge the death of a target: what threads were at is known, not which of them brought it about."""
+        for op in ops:
+            self._rows.append(Row(self._time, False, -1, self._time, self._time, op, (0, -1, -1, -1, 0, 0)))
+            finding = self._judge.lose(self._reader.lost(op, death.how))
+            if finding is not None:
+                calls = ", ".join(each.api for each in ops)
+                beside = f"; in hand were {calls}" if len(ops) > 1 else ""
+                return replace(finding, message=finding.message + beside)
+        return None
+
+    def _found(self, finding: Finding) -> Threaded:
+        """Return a finding with the calls around it."""
+        last = finding.event - self._base
+        marked = {last, *(other - self._base for other in finding.others if other >= self._base)}
+        marked = {place for place in marked if 0 <= place < len(self._rows)}
+        shown = sorted(marked | set(range(max(0, last - SHOWN), min(last + 1, len(self._rows)))))
+        rows = tuple(self._rows[place] for place in shown)
+        return Threaded(
+            len(self._rows),
+            finding,
+            rows=rows,
+            marked=frozenset(place for place, at in enumerate(shown) if at in marked),
+        )
