@@ -7,14 +7,15 @@ from typing import Final
 
 from kmem_oracle.targets.access import Access
 from kmem_oracle.targets.by_bytes import Unseen, pattern
-from kmem_oracle.targets.line_memory import REQUESTS, Requested, process_memory
+from kmem_oracle.targets.line_memory import READ_AND_WRITE, Requested, process_memory
 from kmem_oracle.targets.lines import HELP, Lines, number, shown
 from kmem_oracle.targets.opened import LARGEST, Function, Imprint, Opened, Unusable
 from kmem_spec.apis import APIS, KERNEL_APIS, Api
 from kmem_spec.units import SIZE_MAX
 
 VERSION: Final = 1
-KNOWN: Final = frozenset({*KERNEL_APIS, "fail_nth", "preempt_disable", "preempt_enable", "mempool_fail"})
+SETTINGS: Final = ("fail_nth", "preempt_disable", "preempt_enable")
+KNOWN: Final = frozenset({*KERNEL_APIS, *SETTINGS, *READ_AND_WRITE, "compare", "mempool_fail"})
 EXACT: Final = 1 << 53  # from here on a number of JSON is not one and the same to every reader
 HIGHEST_BYTES: Final = (1 << 63) - 1  # a usable size beyond that is as absurd
 ADDRESSES: Final = frozenset({"pointer", "source", "cache", "pool"})
@@ -34,7 +35,7 @@ def open_command(command: str) -> Opened:
         said = shown(hello)
         raise Unusable(f'{lines.label}: began with {said}, not with {{"kmem-oracle": {VERSION}, …}}; {HELP}')
     calls = Calls(lines)
-    names = _words(lines, hello, "calls", KNOWN)
+    names = _names(lines, hello)
     if not names & set(KERNEL_APIS):
         raise Unusable(f"{lines.label}: its hello line names none of the kernel's calls; {HELP}")
     if "mempool_fail" not in names:
@@ -43,10 +44,9 @@ def open_command(command: str) -> Opened:
     profile, largest = hello.get("profile", ""), hello.get("largest", LARGEST)
     if not isinstance(profile, str) or not isinstance(largest, int):
         raise Unusable(f"{lines.label}: in its hello line, profile is a name and largest a number; {HELP}")
-    requests = _words(lines, hello, "requests", REQUESTS)
     access: Access = Unseen()
-    if requests >= {"read", "write"}:
-        access = Requested(lines, compares="compare" in requests)
+    if names >= READ_AND_WRITE:
+        access = Requested(lines, compares="compare" in names)
     if "pid" in hello:
         access = process_memory(lines, hello["pid"])
 
@@ -57,18 +57,18 @@ def open_command(command: str) -> Opened:
     return Opened(functions, access, profile, min(largest, LARGEST), sleeps)
 
 
-def _words(lines: Lines, hello: Mapping[str, object], key: str, known: frozenset[str]) -> set[str]:
-    """Return a list of names from the hello line.
+def _names(lines: Lines, hello: Mapping[str, object]) -> set[str]:
+    """Return the calls that the hello line names.
 
     Errors   Unusable where one is not known
     """
-    given = hello.get(key, [])
+    given = hello.get("calls")
     if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
-        raise Unusable(f"{lines.label}: in its hello line, {key} is no list of names; {HELP}")
-    unknown = sorted(set(given) - known)
+        raise Unusable(f"{lines.label}: in its hello line, calls is no list of names; {HELP}")
+    unknown = sorted(set(given) - KNOWN)
     if unknown:
         names = shown(", ".join(unknown))
-        raise Unusable(f"{lines.label}: its hello line names unknown {key}: {names}; {HELP}")
+        raise Unusable(f"{lines.label}: its hello line names unknown calls: {names}; {HELP}")
     return set(given)
 
 

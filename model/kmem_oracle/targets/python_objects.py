@@ -16,7 +16,7 @@ from typing import Final, SupportsIndex
 
 from kmem_oracle.targets.access import Access
 from kmem_oracle.targets.by_bytes import ByBytes, Unseen
-from kmem_oracle.targets.line_calls import HIGHEST_BYTES, KNOWN
+from kmem_oracle.targets.line_calls import HIGHEST_BYTES, SETTINGS
 from kmem_oracle.targets.lines import shown
 from kmem_oracle.targets.opened import Function, Gone, Opened, Unusable
 from kmem_spec.apis import APIS, KERNEL_APIS
@@ -47,8 +47,8 @@ def open_python(name: str) -> Opened:
         raise Unusable(f"{label}: loading it {raised(error)}") from error
     functions = {
         name: _guarded(name, method, label)
-        for name in APIS
-        if name in KNOWN and (method := _method(made, name)) is not None
+        for name in (*KERNEL_APIS, *SETTINGS)
+        if (method := _method(made, name)) is not None
     }
     if not functions.keys() & set(KERNEL_APIS):
         raise Unusable(f"{label}: {shown(type(made).__name__)} has none of the kernel's calls (kmalloc, …)")
