@@ -62,13 +62,15 @@ def source_of(result: Result, given: Sequence[str], without: frozenset[str]) -> 
     assert result.play is not None
     assert result.play.finding is not None
     clause, ops = result.play.finding.clause, list(result.play.ops)
+    maps = frozenset(op.out for op in ops if op.api == "vmap")
+    places = [op for op in ops if op.api == "vmalloc_to_page" and op.args[0] not in maps]
     manner = Manner(
         NAMES[result.profile.gfp],
         result.apis,
         apart=clause in APART or clause in SLOTS,
         slots=clause in SLOTS,
-        frames=clause == "VM-FRAME-OWN",
-        maps=frozenset(op.out for op in ops if op.api == "vmap"),
+        frames=clause == "VM-FRAME-OWN" and places != [],
+        maps=maps,
         measured=clause == "SLAB-KSIZE",
         strict="size-classes" in result.profile.promises,
     )
@@ -93,7 +95,7 @@ def source_of(result: Result, given: Sequence[str], without: frozenset[str]) -> 
     numbers = {
         "PAGE": f"((size_t){PAGE_SIZE})",
         "MOST": str(max((items_of(APIS[op.api], op.args) for op in ops), default=0)),
-        "FRAMES": str(sum(op.api == "vmalloc_to_page" for op in ops)),
+        "FRAMES": str(len(places)),
         "SLOTS": str(MOST_SLOTS),
     }
     numbers = {name: number for name, number in numbers.items() if name in words_in(text)}
