@@ -141,9 +141,13 @@ class _Phases:
         self._left = budget.calls
         self._deadline = begin + budget.seconds
         self._ahead: deque[tuple[str, Worker, Playing]] = deque()
+        self._failed: CouldNotRun | None = None  # why no more phases can begin
 
     def run(self, result: Result, judge: Judge, progress: Callable[[str], None]) -> Worker:
-        """Play until a violation or the end of the budget; return a worker that is free then."""
+        """Play until a violation or the end of the budget; return a worker that is free then.
+
+        Errors   CouldNotRun
+        """
         for worker in self._free:
             worker.load(self._target)
         self._begin_next(0, last=True, wait=True)
@@ -163,6 +167,8 @@ class _Phases:
                 result.play, result.phase = outcome, name
                 return worker
             self._begin_next(0, last=True, wait=not self._ahead)
+        if self._failed is not None:
+            raise self._failed
         return self._free[0]
 
     def _begin_next(self, sent: int, *, last: bool, wait: bool = False) -> None:
@@ -173,7 +179,7 @@ class _Phases:
         """
         left = self._left - sent - sum(playing.sent for _, _, playing in self._ahead)
         enough = left > PLENTY or (last and not self._ahead and left > 0)
-        if not self._free or not enough or time.monotonic() >= self._deadline:
+        if self._failed or not self._free or not enough or time.monotonic() >= self._deadline:
             return
         if not wait and not self._free[0].is_ready(self._target):  # till then there is something to judge
             return
@@ -181,7 +187,12 @@ class _Phases:
         if phase is None:
             return
         worker = self._free.popleft()
-        playing = Playing(worker, self._target, phase.ops, self._deadline)
+        try:
+            playing = Playing(worker, self._target, phase.ops, self._deadline)
+        except CouldNotRun as error:  # what is judged now may have a violation to tell first
+            self._free.append(worker)
+            self._failed = error
+            return
         playing.limit = left
         playing.feed()
         self._ahead.append((phase.name, worker, playing))
