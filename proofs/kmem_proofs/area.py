@@ -17,8 +17,8 @@ from typing import Final
 from kmem_model.area import Areas
 from kmem_proofs.case import Case, Values, implies, same
 from kmem_proofs.mutants import area as mutants
-from kmem_proofs.obligations import Obligation, obligation
-from kmem_proofs.rules import rule
+from kmem_proofs.obligations import Obligation, Rows, listed, obligation
+from kmem_proofs.rules import rule, stays
 from kmem_proofs.spaces import (
     STEPS,
     TABLES,
@@ -66,17 +66,10 @@ def begins_legal(case: Case, make: Callable[..., Areas], clause: str) -> Sequenc
 
 def changes_nothing(case: Case, code: Code, step: str, clause: str) -> Sequence[bool]:
     """A step that is refused under the clause leaves every table as it was."""
-    space, start, x = arbitrary_space(case, code), case.number("start"), case.number("x")
+    space, start = arbitrary_space(case, code), case.number("start")
     assume_areas(case, space, start)
-    before = [case.snapshot(getattr(space, name)) for name in TABLES]
-    if step == "map":
-        arguments = [start, case.number("length")]
-    elif step in ("back", "alias"):
-        arguments = [start, case.number("frame")]
-    else:
-        arguments = [start]
-    case.refused(clause, getattr(space, step), *arguments)
-    return [same(table, getattr(space, name), x) for table, name in zip(before, TABLES, strict=True)]
+    more = {"map": ("length",), "back": ("frame",), "alias": ("frame",)}.get(step, ())
+    return stays(case, space, TABLES, clause, step, start, *map(case.number, more))
 
 
 def areas_are_no_live_memory(case: Case, code: Code) -> Sequence[bool]:
@@ -216,6 +209,45 @@ REFUSED: Final[tuple[tuple[str, str, Values], ...]] = (
 )
 
 
+HIGH: Final[Values] = {
+    "low": VMALLOC_START,
+    "high": VMALLOC_START + VMALLOC_SIZE,
+    "start": VMALLOC_START,
+    **{name: {} for name in TABLES},
+}
+# What the judge is owed, and what follows from the clauses.
+ROWS: Final[Rows] = {
+    "MEM-APART/map/refines": (areas_are_no_live_memory, Areas),
+    "VM-ALIGN/map/refines": (areas_start_on_a_page, Areas),
+    "VM-ADDR/map/refines": (areas_are_of_the_space, Areas),
+    "VM-GUARD/map/refines": (partial(guards_are_not_mapped, step="map"), Areas),
+    "VM-GUARD/back/refines": (partial(guards_are_not_mapped, step="back"), Areas),
+    "VM-GUARD/alias/refines": (partial(guards_are_not_mapped, step="alias"), Areas),
+    "VM-FRAME-OWN/back/refines": (frames_are_owned_once, Areas),
+    "VM-FRAME-OWN/alias/refines": (frames_are_shown, Areas),
+    "VM-FRAME/unback/refines": (partial(last_frame_is_given, step="unback"), Areas),
+    "VM-FRAME/unalias/refines": (partial(last_frame_is_given, step="unalias"), Areas),
+    "VM-UNMAPPED/unmap/refines": (whole_length_is_given, Areas),
+    "VM-HELD/unmap/refines": (nothing_leaks, Areas),
+    "VM-ONE-FRAME/guard/implies": (next_page_is_unmapped, Areas),
+}
+WITNESSES: Final[dict[str, Values]] = {
+    "MEM-APART/map/refines": {**SPACE, **LOOKING, **ARGUMENTS["map"]},
+    "VM-ALIGN/map/refines": {**SPACE, **LOOKING, **ARGUMENTS["map"]},
+    "VM-ADDR/map/refines": {**SPACE, **LOOKING, **ARGUMENTS["map"], **HIGH, "page": VMALLOC_START},
+    "VM-GUARD/map/refines": {**SPACE, **LOOKING, **ARGUMENTS["map"], "one": 13 * P},
+    "VM-GUARD/back/refines": {**SPACE, **LOOKING, **ARGUMENTS["back"]},
+    "VM-GUARD/alias/refines": {**SPACE, **LOOKING, **ARGUMENTS["alias"]},
+    "VM-FRAME-OWN/back/refines": {**SPACE, **LOOKING, **ARGUMENTS["back"]},
+    "VM-FRAME-OWN/alias/refines": {**SPACE, **LOOKING, **ARGUMENTS["alias"]},
+    "VM-FRAME/unback/refines": {**SPACE, **LOOKING, **ARGUMENTS["unback"]},
+    "VM-FRAME/unalias/refines": {**SPACE, **LOOKING, **ARGUMENTS["unalias"]},
+    "VM-UNMAPPED/unmap/refines": {**SPACE, **LOOKING, **ARGUMENTS["unmap"]},
+    "VM-HELD/unmap/refines": {**SPACE, **LOOKING, **ARGUMENTS["unmap"]},
+    "VM-ONE-FRAME/guard/implies": {**SPACE, **LOOKING, **ARGUMENTS["back"], "page": 9 * P, "within": 8 * P},
+}
+
+
 def obligations() -> Iterator[Obligation]:
     """Yield all of them."""
     for clause in CLAUSES:
@@ -243,29 +275,4 @@ def obligations() -> Iterator[Obligation]:
             witness={**SPACE, "x": 2 * P, **ARGUMENTS[step], **arguments},
             mutants=mutants.HASTY,
         )
-    yield from _corollaries()
-
-
-def _corollaries() -> Iterator[Obligation]:
-    """Yield what the judge is owed, and what follows from the clauses."""
-    high: Values = {"low": VMALLOC_START, "high": VMALLOC_START + VMALLOC_SIZE, "start": VMALLOC_START}
-    nothing: Values = {name: {} for name in TABLES}
-    claims: tuple[tuple[str, Callable[[Case, Code], Sequence[bool]], str, Values], ...] = (
-        ("MEM-APART/map/refines", areas_are_no_live_memory, "map", {}),
-        ("VM-ALIGN/map/refines", areas_start_on_a_page, "map", {}),
-        ("VM-ADDR/map/refines", areas_are_of_the_space, "map", {**high, **nothing, "page": VMALLOC_START}),
-        ("VM-GUARD/map/refines", partial(guards_are_not_mapped, step="map"), "map", {"one": 13 * P}),
-        ("VM-GUARD/back/refines", partial(guards_are_not_mapped, step="back"), "back", {}),
-        ("VM-GUARD/alias/refines", partial(guards_are_not_mapped, step="alias"), "alias", {}),
-        ("VM-FRAME-OWN/back/refines", frames_are_owned_once, "back", {}),
-        ("VM-FRAME-OWN/alias/refines", frames_are_shown, "alias", {}),
-        ("VM-FRAME/unback/refines", partial(last_frame_is_given, step="unback"), "unback", {}),
-        ("VM-FRAME/unalias/refines", partial(last_frame_is_given, step="unalias"), "unalias", {}),
-        ("VM-UNMAPPED/unmap/refines", whole_length_is_given, "unmap", {}),
-        ("VM-HELD/unmap/refines", nothing_leaks, "unmap", {}),
-        ("VM-ONE-FRAME/guard/implies", next_page_is_unmapped, "back", {"page": 9 * P, "within": 8 * P}),
-    )
-    code: Code = Areas
-    for name, claim, step, changed in claims:
-        witness = {**SPACE, **LOOKING, **ARGUMENTS[step], **changed}
-        yield obligation(name, claim, code, witness=witness, mutants=mutants.REFINES[name])
+    yield from listed(ROWS, WITNESSES, mutants.REFINES)

@@ -31,8 +31,8 @@ from kmem_proofs.builds import (
 )
 from kmem_proofs.case import Case, Values, has, implies, same
 from kmem_proofs.mutants import construct as mutants
-from kmem_proofs.obligations import Obligation, obligation
-from kmem_proofs.rules import rule
+from kmem_proofs.obligations import Obligation, Rows, listed, obligation
+from kmem_proofs.rules import rule, stays
 from kmem_proofs.slabs import B, P, assume_products, assume_slabs
 from kmem_spec.construct import NOBODY, Construction, constructed_slot_is_in_its_slab
 from kmem_spec.constructed import Constructed
@@ -88,10 +88,7 @@ def begins_legal(case: Case, make: Callable[..., BuiltCache], clause: str) -> Se
 def changes_nothing(case: Case, code: Code, step: str, clause: str) -> Sequence[bool]:
     """A step that is refused under the clause leaves every table as it was."""
     cache, base, index = begin(case, code)
-    x, before = case.number("x"), [case.snapshot(getattr(cache, name)) for name in TABLES]
-    arguments = [base, index] if step in ("alloc", "free") else [base]
-    case.refused(clause, getattr(cache, step), *arguments)
-    return [same(table, getattr(cache, name), x) for table, name in zip(before, TABLES, strict=True)]
+    return stays(case, cache, TABLES, clause, step, base, *([index] if step == "alloc" else []))
 
 
 def does_as_the_plain_step(case: Case, code: Code, step: str) -> Sequence[bool]:
@@ -225,25 +222,41 @@ REFUSED: Final[tuple[tuple[str, str, str, Values], ...]] = (
     ("SLAB-EMPTY/destruct", "destruct", "SLAB-EMPTY", {"base": B}),
     ("CACHE-DESTRUCTED/destruct", "destruct", "CACHE-DESTRUCTED", {"base": B + 2 * P}),
 )
-REFINES: Final[tuple[tuple[str, Callable[..., Sequence[bool]], str], ...]] = (
-    ("SLAB-PAGES/built_grow/refines", partial(does_as_the_plain_step, step="grow"), "grow"),
-    ("SLAB-LIVE/built_alloc/refines", partial(does_as_the_plain_step, step="alloc"), "alloc"),
-    ("SLAB-EMPTY/built_shrink/refines", partial(does_as_the_plain_step, step="shrink"), "shrink"),
-    ("SLAB-COUNT/construct/refines", partial(leaves_the_slabs, step="construct"), "construct"),
-    ("SLAB-COUNT/destruct/refines", partial(leaves_the_slabs, step="destruct"), "destruct"),
-    ("SLAB-INSIDE/construct/refines", constructs_inside, "construct"),
-    ("CACHE-CTOR/alloc/refines", hands_out_constructed, "alloc"),
-    ("CACHE-CTOR-ONCE/construct/refines", constructs_what_nobody_did, "construct"),
-    ("CACHE-CTOR-OWN/construct/refines", constructs_no_live_object, "construct"),
-    (
-        "CACHE-CTOR-OWN/construct_beside/refines",
+ROWS: Final[Rows] = {
+    "SLAB-PAGES/built_grow/refines": (partial(does_as_the_plain_step, step="grow"), BuiltCache),
+    "SLAB-LIVE/built_alloc/refines": (partial(does_as_the_plain_step, step="alloc"), BuiltCache),
+    "SLAB-EMPTY/built_shrink/refines": (partial(does_as_the_plain_step, step="shrink"), BuiltCache),
+    "SLAB-COUNT/construct/refines": (partial(leaves_the_slabs, step="construct"), BuiltCache),
+    "SLAB-COUNT/destruct/refines": (partial(leaves_the_slabs, step="destruct"), BuiltCache),
+    "SLAB-INSIDE/construct/refines": (constructs_inside, BuiltCache),
+    "CACHE-CTOR/alloc/refines": (hands_out_constructed, BuiltCache),
+    "CACHE-CTOR-ONCE/construct/refines": (constructs_what_nobody_did, BuiltCache),
+    "CACHE-CTOR-OWN/construct/refines": (constructs_no_live_object, BuiltCache),
+    "CACHE-CTOR-OWN/construct_beside/refines": (
         partial(leaves_what_others_did, step="construct"),
-        "construct",
+        BuiltCache,
     ),
-    ("CACHE-DTOR/destruct/refines", destructs_what_it_constructed, "destruct"),
-    ("CACHE-DTOR/destruct_beside/refines", partial(leaves_what_others_did, step="destruct"), "destruct"),
-    ("CACHE-DTOR/shrink/refines", gives_back_nothing_constructed, "shrink"),
-)
+    "CACHE-DTOR/destruct/refines": (destructs_what_it_constructed, BuiltCache),
+    "CACHE-DTOR/destruct_beside/refines": (partial(leaves_what_others_did, step="destruct"), BuiltCache),
+    "CACHE-DTOR/shrink/refines": (gives_back_nothing_constructed, BuiltCache),
+    "CACHE-DESTRUCTED/index/implies": (an_index_is_a_slot, constructed_slot_is_in_its_slab),
+}
+WITNESSES: Final[dict[str, Values]] = {
+    "SLAB-PAGES/built_grow/refines": {**BUILT, **ARGUMENTS["grow"]},
+    "SLAB-LIVE/built_alloc/refines": {**BUILT, **ARGUMENTS["alloc"]},
+    "SLAB-EMPTY/built_shrink/refines": {**BUILT, **ARGUMENTS["shrink"]},
+    "SLAB-COUNT/construct/refines": {**BUILT, **ARGUMENTS["construct"]},
+    "SLAB-COUNT/destruct/refines": {**BUILT, **ARGUMENTS["destruct"]},
+    "SLAB-INSIDE/construct/refines": {**BUILT, **ARGUMENTS["construct"]},
+    "CACHE-CTOR/alloc/refines": {**BUILT, **ARGUMENTS["alloc"]},
+    "CACHE-CTOR-ONCE/construct/refines": {**BUILT, **ARGUMENTS["construct"]},
+    "CACHE-CTOR-OWN/construct/refines": {**BUILT, **ARGUMENTS["construct"]},
+    "CACHE-CTOR-OWN/construct_beside/refines": {**BUILT, **ARGUMENTS["construct"]},
+    "CACHE-DTOR/destruct/refines": {**BUILT, **ARGUMENTS["destruct"]},
+    "CACHE-DTOR/destruct_beside/refines": {**BUILT, **ARGUMENTS["destruct"]},
+    "CACHE-DTOR/shrink/refines": {**BUILT, **ARGUMENTS["shrink"]},
+    "CACHE-DESTRUCTED/index/implies": {**BUILT, **ARGUMENTS["construct"]},
+}
 
 
 def obligations() -> Iterator[Obligation]:
@@ -272,14 +285,4 @@ def obligations() -> Iterator[Obligation]:
             witness={**BUILT, **ARGUMENTS[step], **arguments},
             mutants=mutants.HASTY,
         )
-    code: Code = BuiltCache
-    for name, claim, step in REFINES:
-        witness = {**BUILT, **ARGUMENTS[step]}
-        yield obligation(name, claim, code, witness=witness, mutants=mutants.REFINES[name])
-    yield obligation(
-        "CACHE-DESTRUCTED/index/implies",
-        an_index_is_a_slot,
-        constructed_slot_is_in_its_slab,
-        witness={**BUILT, **ARGUMENTS["construct"]},
-        mutants=[("the first slot is none", mutants.the_first_slot_is_none)],
-    )
+    yield from listed(ROWS, WITNESSES, {**mutants.REFINES, **mutants.FOLLOWS})

@@ -10,6 +10,7 @@ from typing import Final
 from kmem_proofs.case import Case, Values, has, implies, same
 from kmem_proofs.mutants import ledger as mutants
 from kmem_proofs.obligations import Obligation, Rows, listed, obligation
+from kmem_proofs.rules import stays
 from kmem_spec.extents import Spans, disjoint
 from kmem_spec.ledger import Ledger
 from kmem_spec.table import DictTable
@@ -80,14 +81,9 @@ def begins_with_nothing(case: Case, code: Code) -> Sequence[bool]:
 
 def changes_nothing(case: Case, code: Code, step: str, clause: str) -> Sequence[bool]:
     """A refused call leaves both tables as they were."""
-    start, length, record, x = (case.number(name) for name in ("start", "length", "record", "x"))
-    ledger = arbitrary_ledger(case, code, start)
-    spans, records = case.snapshot(ledger.spans), case.snapshot(ledger.records)
-    if step == "accept":
-        case.refused(clause, ledger.accept, start, length, record)
-    else:
-        case.refused(clause, ledger.release, start)
-    return [same(spans, ledger.spans, x), same(records, ledger.records, x)]
+    ledger = arbitrary_ledger(case, code, case.number("start"))
+    given = ("start", "length", "record") if step == "accept" else ("start",)
+    return stays(case, ledger, ("spans", "records"), clause, step, *map(case.number, given))
 
 
 ROWS: Final[Rows] = {

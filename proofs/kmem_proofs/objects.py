@@ -8,7 +8,7 @@ from typing import Final
 from kmem_model.slab import Cache
 from kmem_proofs.case import Case, Values, has, implies, same
 from kmem_proofs.mutants import slab as mutants
-from kmem_proofs.obligations import Obligation, obligation
+from kmem_proofs.obligations import Obligation, Rows, listed
 from kmem_proofs.rules import rule
 from kmem_proofs.slabs import (
     ARGUMENTS,
@@ -149,29 +149,39 @@ def an_index_is_a_place(case: Case, rules: Callable[[Slabs, int], bool]) -> Sequ
     return [case.call(rules, cache, one)]
 
 
-REFINES: Final[tuple[tuple[str, Callable[..., Sequence[bool]], str, Values], ...]] = (
-    ("SLAB-LIVE/alloc/refines", gives_what_was_free, "alloc", {}),
-    ("SLAB-LIVE/free/refines", takes_back_one, "free", {}),
-    ("MEM-APART/alloc/refines", gives_no_live_memory, "alloc", {"other": B + 4 * P + 64}),
-    ("SLAB-OWNER/alloc/refines", finds_the_slab, "alloc", {"byte": B + 200}),
-    ("SLAB-EMPTY/shrink/refines", gives_back_no_live_memory, "shrink", {}),
-    ("CACHE-ALIGN/alloc/refines", objects_are_aligned, "alloc", {"align": 32, "times": 3, "part": B // 32}),
-    ("CACHE-ALIGN/grow/refines", slabs_are_aligned, "grow", {}),
-    ("SLAB-OWNER/grow/refines", slabs_begin_empty, "grow", {}),
-    ("SLAB-OWNER/shrink/refines", slabs_leave_nothing, "shrink", {"page": 17}),
-)
+ROWS: Final[Rows] = {
+    "SLAB-LIVE/alloc/refines": (gives_what_was_free, Cache),
+    "SLAB-LIVE/free/refines": (takes_back_one, Cache),
+    "MEM-APART/alloc/refines": (gives_no_live_memory, Cache),
+    "SLAB-OWNER/alloc/refines": (finds_the_slab, Cache),
+    "SLAB-EMPTY/shrink/refines": (gives_back_no_live_memory, Cache),
+    "CACHE-ALIGN/alloc/refines": (objects_are_aligned, Cache),
+    "CACHE-ALIGN/grow/refines": (slabs_are_aligned, Cache),
+    "SLAB-OWNER/grow/refines": (slabs_begin_empty, Cache),
+    "SLAB-OWNER/shrink/refines": (slabs_leave_nothing, Cache),
+    "SLAB-INSIDE/index/implies": (an_index_is_a_place, object_is_inside_its_slab),
+}
+WITNESSES: Final[dict[str, Values]] = {
+    "SLAB-LIVE/alloc/refines": {**CACHE, **LOOKING, **ARGUMENTS["alloc"]},
+    "SLAB-LIVE/free/refines": {**CACHE, **LOOKING, **ARGUMENTS["free"]},
+    "MEM-APART/alloc/refines": {**CACHE, **LOOKING, **ARGUMENTS["alloc"], "other": B + 4 * P + 64},
+    "SLAB-OWNER/alloc/refines": {**CACHE, **LOOKING, **ARGUMENTS["alloc"], "byte": B + 200},
+    "SLAB-EMPTY/shrink/refines": {**CACHE, **LOOKING, **ARGUMENTS["shrink"]},
+    "CACHE-ALIGN/alloc/refines": {
+        **CACHE,
+        **LOOKING,
+        **ARGUMENTS["alloc"],
+        "align": 32,
+        "times": 3,
+        "part": B // 32,
+    },
+    "CACHE-ALIGN/grow/refines": {**CACHE, **LOOKING, **ARGUMENTS["grow"]},
+    "SLAB-OWNER/grow/refines": {**CACHE, **LOOKING, **ARGUMENTS["grow"]},
+    "SLAB-OWNER/shrink/refines": {**CACHE, **LOOKING, **ARGUMENTS["shrink"], "page": 17},
+    "SLAB-INSIDE/index/implies": {**CACHE, **LOOKING},
+}
 
 
 def obligations() -> Iterator[Obligation]:
     """Yield all of them."""
-    code: Code = Cache
-    for name, claim, step, arguments in REFINES:
-        witness = {**CACHE, **LOOKING, **ARGUMENTS[step], **arguments}
-        yield obligation(name, claim, code, witness=witness, mutants=mutants.REFINES[name])
-    yield obligation(
-        "SLAB-INSIDE/index/implies",
-        an_index_is_a_place,
-        object_is_inside_its_slab,
-        witness={**CACHE, **LOOKING},
-        mutants=[("an object may reach beyond its slab's end", mutants.ends_before_the_last_slot)],
-    )
+    yield from listed(ROWS, WITNESSES, {**mutants.REFINES, **mutants.FOLLOWS})

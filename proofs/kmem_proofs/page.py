@@ -15,9 +15,10 @@ from functools import partial
 from typing import Final
 
 from kmem_model.zone import Zone
-from kmem_proofs.case import Case, Values, implies, same
+from kmem_proofs.case import Case, Values, implies
 from kmem_proofs.mutants import page as mutants
 from kmem_proofs.obligations import Obligation, Rows, listed, obligation
+from kmem_proofs.rules import stays
 from kmem_proofs.zones import SIZES, STEPS, Code, Step, arbitrary_zone, assume_blocks, begin
 from kmem_spec.table import Refused
 from kmem_spec.watermark import passes
@@ -91,16 +92,11 @@ PRESERVED: Final = {
 def changes_nothing(case: Case, code: Code, step: Step, clause: str) -> Sequence[bool]:
     """A step that is refused under `clause` leaves the zone as it was; here any size may be asked for."""
     zone = arbitrary_zone(case, code)
-    head, pages, floor, x = (case.number(name) for name in ("head", "pages", "floor", "x"))
-    assume_blocks(case, zone, head)
-    free, used, end, nfree = case.snapshot(zone.free), case.snapshot(zone.used), zone.end, zone.nfree
-    if step.name == "take":
-        case.refused(clause, zone.take, head, pages, floor)
-    elif step.name == "extend":
-        case.refused(clause, zone.extend, pages)
-    else:
-        case.refused(clause, getattr(zone, step.name), head, pages)
-    return [same(free, zone.free, x), same(used, zone.used, x), zone.end == end, zone.nfree == nfree]
+    assume_blocks(case, zone, case.number("head"))
+    end, nfree = zone.end, zone.nfree
+    given = {"take": ("head", "pages", "floor"), "extend": ("pages",)}.get(step.name, ("head", "pages"))
+    kept = stays(case, zone, ("free", "used"), clause, step.name, *map(case.number, given))
+    return [*kept, zone.end == end, zone.nfree == nfree]
 
 
 REFUSED: Final = (

@@ -143,11 +143,8 @@ def object_is_served(case: Case, code: Callable[..., Asked]) -> Sequence[bool]:
 def limit_is_the_familys(case: Case, code: Callable[[Api, Profile], int]) -> Sequence[bool]:
     """Each call is limited as its family is, by the profile's numbers."""
     api = APIS[LIMITED[case.choose("api", range(len(LIMITED)))]]
-    order, kmalloc_max, vmalloc_max = (
-        case.choose("max_order", range(MAX_ORDER + 1)),
-        case.number("kmalloc_max"),
-        case.number("vmalloc_max"),
-    )
+    order = case.choose("max_order", range(MAX_ORDER + 1))
+    kmalloc_max, vmalloc_max = case.number("kmalloc_max"), case.number("vmalloc_max")
     profile = Profile(max_order=order, kmalloc_max=kmalloc_max, vmalloc_max=vmalloc_max)
     limits = {"kmalloc": kmalloc_max, "kv": INT_MAX, "vmalloc": vmalloc_max, "vmap": vmalloc_max}
     return [case.call(code, api, profile) == limits.get(api.family, PAGE_SIZE << order)]

@@ -1,8 +1,10 @@
-"""The rules of a state as claims ask for them: by their ids, with their premises."""
+"""The rules of a state as claims ask for them, by their ids and with their premises; what a refusal is."""
 
 from __future__ import annotations
 
-from kmem_proofs.case import implies
+from collections.abc import Sequence
+
+from kmem_proofs.case import Case, implies, same
 from kmem_spec.clauses import CLAUSES
 
 
@@ -13,3 +15,12 @@ def rule(clause: str, *points: object) -> bool:
     """
     declared = CLAUSES[clause]
     return implies(declared.applies(*points), declared.holds(*points))
+
+
+def stays(
+    case: Case, state: object, tables: Sequence[str], clause: str, step: str, *given: int
+) -> list[bool]:
+    """Return that each table of the state is as it was, at any point, after the step was refused."""
+    x, before = case.number("x"), [case.snapshot(getattr(state, name)) for name in tables]
+    case.refused(clause, getattr(state, step), *given)
+    return [same(table, getattr(state, name), x) for table, name in zip(before, tables, strict=True)]

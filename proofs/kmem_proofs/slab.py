@@ -20,10 +20,10 @@ from itertools import product
 from typing import Final
 
 from kmem_model.slab import Cache
-from kmem_proofs.case import Case, Values, implies, same
+from kmem_proofs.case import Case, Values, implies
 from kmem_proofs.mutants import slab as mutants
 from kmem_proofs.obligations import Obligation, obligation
-from kmem_proofs.rules import rule
+from kmem_proofs.rules import rule, stays
 from kmem_proofs.slabs import (
     ARGUMENTS,
     CACHE,
@@ -176,13 +176,9 @@ def begins_legal(case: Case, make: Callable[..., Cache], clause: str) -> Sequenc
 
 def changes_nothing(case: Case, code: Code, step: str, clause: str) -> Sequence[bool]:
     """A step that is refused under the clause leaves every table as it was; here any state will do."""
-    cache, x = arbitrary_cache(case, code), case.number("x")
-    base, index = case.number("base"), case.number("i")
-    before = [case.snapshot(getattr(cache, name)) for name in TABLES]
-    arguments = [base, index] if step in ("alloc", "free") else [base]
+    cache, base, index = arbitrary_cache(case, code), case.number("base"), case.number("i")
     assume_slabs(case, cache, [base])
-    case.refused(clause, getattr(cache, step), *arguments)
-    return [same(table, getattr(cache, name), x) for table, name in zip(before, TABLES, strict=True)]
+    return stays(case, cache, TABLES, clause, step, base, *([] if step in MAKING else [index]))
 
 
 def keeps_the_count_of_few(_case: Case, code: Code, step: str) -> Sequence[bool]:

@@ -2,10 +2,12 @@
 
 Counted are lines that are not blank, nor a comment, nor a docstring.
 
-code proved    functions and state classes of spec and model that some obligation's claim runs, on its
-               witness; and, less strictly, the whole modules that have one of them
+code proved    functions of spec and model that some obligation's claim runs on its witness, with the fields
+               of their classes and the constants of their modules that they name; and, less strictly, the
+               whole modules that have one of them
 proof text     the modules whose rows the catalogue has, with the states and points that they share
-               (`zones`, `slabs`, ...), but for the lines of witnesses and of mutants in them
+               (`zones`, `slabs`, ...), but for the lines of witnesses and of mutants in them; without
+               imports beside functions, which have none either, with them beside whole modules
 witnesses      values of `witness=`, and names that are annotated with `Values`
 mutants        the folder mutants, and values of `mutants=`
 executor       all other modules: what runs a claim, asks the solver, reports and keeps
@@ -110,11 +112,35 @@ def run_by_the_claims() -> dict[Path, set[tuple[int, str]]]:
     return found
 
 
-def functions_in(path: Path, run: set[tuple[int, str]]) -> set[int]:
-    """Return the lines of the functions that were run, with the fields of the classes that they are of."""
-    text = path.read_text(encoding="utf-8")
+def imports_of(path: Path) -> set[int]:
+    """Return the lines of a module's imports."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return set[int]().union(
+        *(lines_of(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom))
+    )
+
+
+def constants_of(tree: ast.Module, named: set[str]) -> set[int]:
+    """Return the lines of the module's constants that are named, and of those that these name."""
     found: set[int] = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in reversed(tree.body):  # a constant stands below what it is made of
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id in named:
+            found |= lines_of(node)
+            named |= names_in(node)
+    return found
+
+
+def names_in(node: ast.AST) -> set[str]:
+    """Return the names that are read in a node."""
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
+def functions_in(path: Path, run: set[tuple[int, str]]) -> set[int]:
+    """Return the lines of the functions that were run, of their classes' fields and of their constants."""
+    text = path.read_text(encoding="utf-8")
+    tree, named = ast.parse(text), set[str]()
+    found: set[int] = set()
+    for node in ast.walk(tree):
         inside = node.body if isinstance(node, ast.ClassDef) else [node]
         ran = [
             each
@@ -123,9 +149,11 @@ def functions_in(path: Path, run: set[tuple[int, str]]) -> set[int]:
         ]
         for each in ran:
             found |= lines_of(each)
+            for part in [*each.body, *each.args.defaults]:  # a decorator names examples
+                named |= names_in(part)
         if ran and isinstance(node, ast.ClassDef):
             found |= {node.lineno}.union(*(lines_of(e) for e in node.body if isinstance(e, ast.AnnAssign)))
-    return found & counted(text)
+    return (found | constants_of(tree, named)) & counted(text)
 
 
 def main() -> None:
@@ -134,25 +162,29 @@ def main() -> None:
     functions = sum(len(functions_in(path, names)) for path, names in run.items())
     modules = sum(len(counted(path.read_text(encoding="utf-8"))) for path in run)
     stating = {module.__name__.rpartition(".")[2] for module in MODULES} | SHARED
-    text = witnesses = faults = executor = 0
+    text = imports = witnesses = faults = executor = 0
     for path in sorted(PROOFS.rglob("*.py")):
         own, given, broken = parts_of(path)
         if path.parent != PROOFS:
             faults += len(own | given | broken)
         elif path.stem in stating:
             text, witnesses, faults = text + len(own), witnesses + len(given), faults + len(broken)
+            imports += len(own & imports_of(path))
         else:
             executor += len(own | given | broken)
     for name, lines in (
         ("code proved, functions that are run", functions),
         ("code proved, modules with one of them", modules),
         ("proof text", text),
+        ("proof text without imports", text - imports),
         ("witnesses", witnesses),
         ("mutants", faults),
         ("executor", executor),
     ):
         print(f"{name:<40}{lines:>6,}")
-    print(f"proof text to functions {text / functions:.2f}, to modules {text / modules:.2f}")
+    print(
+        f"to functions, without imports {(text - imports) / functions:.2f}, to modules {text / modules:.2f}"
+    )
 
 
 if __name__ == "__main__":

@@ -465,3 +465,6 @@ def the_first_slot_is_none(cache: Construction, address: int) -> bool:
     index = (address - base) // cache.slot
     counts = has_slab(cache, base) & (index > 0) & (index < cache.built.get(base, 0))
     return counts & (base + index * cache.slot == address)
+
+
+FOLLOWS: Final = {"CACHE-DESTRUCTED/index/implies": [("the first slot is none", the_first_slot_is_none)]}

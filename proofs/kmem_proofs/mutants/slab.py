@@ -406,3 +406,8 @@ def ends_before_the_last_slot(cache: Slabs, address: int) -> bool:
     base = cache.live.get(address, NULL)
     last = base + cache.slab_bytes - 2 * cache.slot
     return (base <= address) & (address <= last) & ((address - base) % cache.slot == 0)
+
+
+FOLLOWS: Final = {
+    "SLAB-INSIDE/index/implies": [("an object may reach beyond its slab's end", ends_before_the_last_slot)]
+}
