@@ -1,4 +1,4 @@
-"""The rules of a state as claims ask for them, by their ids and with their premises; what a refusal is."""
+"""The rules of a state as claims ask for them, with their premises; what a refusal leaves."""
 
 from __future__ import annotations
 
