@@ -80,6 +80,7 @@ def keeps_buddies_merged(case: Case, code: Code, step: Step) -> Sequence[bool]:
     return [buddy_is_merged(zone, x, in_hand)]
 
 
+BY_NAME: Final = {step.name: step for step in STEPS}
 PRESERVED: Final = {
     "PAGE-HEAD": keeps_heads,
     "PAGE-APART": keeps_blocks_apart,
@@ -189,6 +190,15 @@ def leaves_the_floor(case: Case, code: Code) -> Sequence[bool]:
     return [floor_is_left(zone, floor)]
 
 
+def keeps_the_floor(case: Case, code: Code, step: Step) -> Sequence[bool]:
+    """PAGE-WATERMARK, of any floor: what comes back or is added never takes a zone below it."""
+    zone, head, pages, _ = begin(case, code, step)
+    floor = case.number("mark")
+    case.assume(floor_is_left(zone, floor))
+    step.run(case, zone, head, pages)
+    return [floor_is_left(zone, floor)]
+
+
 def takes_as_the_kernel_would(case: Case, code: Code) -> Sequence[bool]:
     """`take` gives a free block exactly where the kernel's own test, as it is written, passes."""
     zone, head, pages = arbitrary_zone(case, code), case.number("head"), case.number("pages")
@@ -211,6 +221,8 @@ ROWS: Final[Rows] = {
     "PAGE-MERGED/in_hand/implies": (a_block_may_be_taken_in_hand, buddy_is_merged),
     "PAGE-MERGED/settle/implies": (a_settled_block_is_merged, Zone),
     "PAGE-WATERMARK/take/preserved": (leaves_the_floor, Zone),
+    "PAGE-WATERMARK/put/preserved": (partial(keeps_the_floor, step=BY_NAME["put"]), Zone),
+    "PAGE-WATERMARK/extend/preserved": (partial(keeps_the_floor, step=BY_NAME["extend"]), Zone),
     "PAGE-WATERMARK/take/refines": (takes_as_the_kernel_would, Zone),
 }
 WITNESSES: Final[dict[str, Values]] = {
@@ -219,6 +231,8 @@ WITNESSES: Final[dict[str, Values]] = {
     "PAGE-MERGED/in_hand/implies": {**ZONE_16, "head": 12, "x": 8},
     "PAGE-MERGED/settle/implies": {**ZONE_16, "head": 12, "pages": 4, "x": 8},
     "PAGE-WATERMARK/take/preserved": {**ZONE_16, **TAKEN},
+    "PAGE-WATERMARK/put/preserved": {**BY_NAME["put"].witness, "mark": 4},
+    "PAGE-WATERMARK/extend/preserved": {**BY_NAME["extend"].witness, "mark": 8},
     "PAGE-WATERMARK/take/refines": {**ZONE_16, **TAKEN},
 }
 
@@ -242,11 +256,10 @@ def obligations() -> Iterator[Obligation]:
             witness={"start": 8, "x": 8, "y": 9},
             mutants=mutants.BEGINNINGS[clause],
         )
-    by_name = {step.name: step for step in STEPS}
     for clause, name, arguments in REFUSED:
         yield obligation(
             f"{clause}/{name}/refused",
-            partial(changes_nothing, step=by_name[name], clause=clause),
+            partial(changes_nothing, step=BY_NAME[name], clause=clause),
             Zone,
             witness={**REFUSED_IN, **arguments},
             mutants=mutants.HASTY[name],

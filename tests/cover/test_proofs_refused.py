@@ -1,4 +1,4 @@
-"""Each guard of each step has its obligation that a refusal changes nothing; requests, by their rules."""
+"""No hole in what is proved: each guard has its refusal, each step of a zone its clauses; requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytest.importorskip("z3")
 from kmem_model.area import Areas
 from kmem_model.slab import BuiltCache, Cache
 from kmem_model.zone import Zone
-from kmem_proofs import requests
+from kmem_proofs import page, requests, zones
 from kmem_proofs.catalogue import manifest
 from kmem_proofs.mutants import requests as mutants
 from kmem_proofs.runner import discharge
@@ -79,6 +79,38 @@ def test_each_guard_of_a_cache_with_a_constructor_has_one() -> None:
     }
     assert len(own) == 6
     assert {f"{clause}/{name}/refused" for clause, name in own | inherited} <= set(manifest())
+
+
+# What each step of a zone writes and each of its clauses reads, from the code; a count is a table's sum.
+WRITES = {
+    "split": {"free"},
+    "merge": {"free"},
+    "take": {"free", "used", "nfree"},
+    "put": {"free", "used", "nfree"},
+    "extend": {"free", "end", "nfree"},
+    "divide": {"used"},
+}
+READS = {
+    "PAGE-HEAD": {"free", "used", "end"},
+    "PAGE-APART": {"free", "used"},
+    "PAGE-WHOLE": {"free", "used", "end"},
+    "PAGE-COUNT": {"free", "nfree"},
+    "PAGE-MERGED": {"free"},
+    "PAGE-WATERMARK": {"nfree"},
+}
+
+
+def test_of_pages_each_step_is_proved_against_each_clause_that_reads_what_it_writes() -> None:
+    expected = {
+        f"{clause}/{step}/preserved"
+        for clause, read in READS.items()
+        for step, written in WRITES.items()
+        if read & written
+    }
+    proved = {each.name for each in page.obligations() if each.kind == "preserved"}
+    assert proved == expected
+    assert set(READS) == {each.id for each in CLAUSES.values() if each.kind == "state" and "PAGE-" in each.id}
+    assert set(WRITES) == {step.name for step in zones.STEPS}
 
 
 def test_requests_are_in_the_manifest_each_with_a_clause_and_mutants_that_are_used() -> None:

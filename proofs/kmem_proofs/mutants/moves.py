@@ -157,3 +157,22 @@ class ExtendsInPieces(Zone):
         head = super().extend(pages)
         put_in_pieces(self, head, pages)
         return head
+
+
+class PutsCountedOff(Zone):
+    """Takes a block back, and counts its pages as handed out."""
+
+    def put(self, head: int, pages: int) -> None:
+        """Put."""
+        super().put(head, pages)
+        self.nfree = self.nfree - 2 * pages
+
+
+class ExtendsCountedOff(Zone):
+    """Adds a block, and counts its pages as handed out."""
+
+    def extend(self, pages: int) -> int:
+        """Extend."""
+        head = super().extend(pages)
+        self.nfree = self.nfree - 2 * pages
+        return head
