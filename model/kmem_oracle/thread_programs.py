@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kmem_oracle.script import Op
-from kmem_spec.gfp import GFP_ATOMIC, GFP_KERNEL, ZERO
+from kmem_spec.gfp import GFP_ATOMIC, GFP_KERNEL, GFP_NOWAIT, ZERO
 from kmem_spec.units import PAGE_SIZE
 
 STEPS: Final = 900  # times that each thread acts in a round; it makes two calls then at most
@@ -109,6 +109,7 @@ class Programs:
         """Return objects of a few sizes, so that threads meet in the same slabs."""
         sizes = self.random.sample(SIZES, 3)
         maker = "kzalloc" if "kzalloc" in self.apis else "kmalloc"
+        frees = ["kfree", *(name for name in ("kfree_sensitive", "kvfree") if name in self.apis)]
 
         def kind(size: int) -> Kind:
             def make(item: int) -> Op:
@@ -121,7 +122,10 @@ class Programs:
                     return Op("check", 0, (item,))
                 return Op("krealloc", item, (item, self.random.choice((*sizes, size + 1, 3)), GFP_KERNEL))
 
-            return Kind(make, lambda item: Op("kfree", 0, (item,)), use)
+            def free(item: int) -> Op:
+                return Op(self.random.choice(frees), 0, (item,))
+
+            return Kind(make, free, use)
 
         return [kind(size) for size in sizes]
 
@@ -145,17 +149,23 @@ class Programs:
         return made
 
     def pools(self, before: list[Op], after: list[Op]) -> list[Kind]:
-        """Return elements of a pool that is too small for all of them."""
-        pool, self.next = self.next, self.next + 1
-        before.append(Op("mempool_create", pool, (self.random.choice((2, 8)), 1, 1, 64)))
-        after.append(Op("mempool_destroy", 0, (pool,)))
-        return [
-            Kind(
-                lambda item: Op("mempool_alloc", item, (pool, GFP_KERNEL)),
+        """Return elements of two pools; one has nothing but its reserve, for which threads do not wait."""
+
+        def kind(pool: int, mask: int) -> Kind:
+            return Kind(
+                lambda item: Op("mempool_alloc", item, (pool, mask)),
                 lambda item: Op("mempool_free", 0, (item, pool)),
                 lambda item: Op("check", 0, (item,)),
             )
-        ]
+
+        made = []
+        for fails, mask in ((0, GFP_KERNEL), (1, GFP_NOWAIT)):
+            pool, self.next = self.next, self.next + 1
+            before.append(Op("mempool_create", pool, (2 + 30 * fails, 1, 1, 64)))
+            before.append(Op("mempool_fail", 0, (pool, fails)))
+            after.append(Op("mempool_destroy", 0, (pool,)))
+            made.append(kind(pool, mask))
+        return made
 
     def blocks(self) -> list[Kind]:
         """Return blocks of pages."""
