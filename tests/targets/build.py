@@ -60,6 +60,14 @@ def races() -> dict[str, str]:
     return {name: text for name, text in listed.items() if name.startswith("RACE_")}
 
 
+def variant_of(fault: str) -> str:
+    """Return the variant that a fault which is kept aside is of, "" for none."""
+    header = (HERE / "kmem_history.h").read_text(encoding="utf-8")
+    number = re.search(rf"^#define FAULT_{fault} (\d)\d+ ", header, re.MULTILINE)
+    named = dict(re.findall(r"FAULT / 1000 == (\d) +\? VARIANT_(\w+)", header))
+    return named.get(number[1], "") if number else ""
+
+
 def awkward() -> list[str]:
     """Return the names of the sources in bad/."""
     return sorted(path.stem for path in (HERE / "bad").glob("*.c"))

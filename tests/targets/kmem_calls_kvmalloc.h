@@ -5,7 +5,7 @@
 
 #include <limits.h>
 
-#include "kmem_calls_kmalloc.h"
+#include "kmem_calls_copy.h"
 #include "kmem_calls_vmalloc.h"
 
 void *kvmalloc(size_t size, gfp_t gfp)
