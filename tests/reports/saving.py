@@ -34,7 +34,7 @@ def played(library: Path, script: str, profile: str = "") -> Result:
     return replay(target, parse(script), profile=profile, budget=Budget(call_seconds=1), waived=frozenset())
 
 
-def forged(library: Path, script: str, clause: str, profile: str = "contract") -> Result:
+def forged(library: Path | str, script: str, clause: str, profile: str = "contract") -> Result:
     """Return a violation that nobody found."""
     ops = tuple(parse(script))
     finding = Finding(clause, CLAUSES[clause].who, len(ops), (), "forged")
@@ -49,10 +49,10 @@ def crooked(folder: Path) -> Path:
     return made
 
 
-def run_c(source: Path, library: Path) -> Shown:
+def run_c(source: Path, *libraries: Path) -> Shown:
     """Build a program against a library alone, with all warnings as errors, and run it."""
     program = source.with_suffix(".out")
-    command = [*build.compiler(), *STRICT, "-o", str(program), str(source), str(library)]
+    command = [*build.compiler(), *STRICT, "-o", str(program), str(source), *map(str, libraries)]
     made = subprocess.run(command, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     done = subprocess.run([str(program)], capture_output=True, text=True, timeout=60)

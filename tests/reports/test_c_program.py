@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from tests.reports.saving import crooked, forged, played, run_c
+from tests.reports.saving import Shown, crooked, forged, played, run_c
 from tests.targets import build
 
 from kmem_oracle.reports.c_program import c_program
@@ -102,6 +102,15 @@ CROOKED: Final = {
     "VM-ALIGN": FORGED["VM-ALIGN"],
     "VM-REALLOC-FREE": FORGED["VM-REALLOC-FREE"],
 }
+OVER_MALLOC: Final = """a = kmalloc(0, GFP_KERNEL); kfree(a); a = kmalloc(100, GFP_KERNEL | __GFP_ZERO)
+    b = kzalloc(4096, GFP_KERNEL); c = kmalloc_array(2**62, 5, GFP_KERNEL)
+    c = kmalloc_array(5, 5, GFP_KERNEL)
+    d = kcalloc(0, 9, GFP_KERNEL); e = kcalloc(3, 9, GFP_KERNEL); f = kcalloc(4, 16, GFP_KERNEL)
+    a = krealloc(a, 200, GFP_KERNEL | __GFP_ZERO); a = krealloc(a, 512, GFP_KERNEL | __GFP_ZERO)
+    a = krealloc(a, 4194305, GFP_KERNEL); a = krealloc(a, 0, GFP_KERNEL); ksize(NULL); ksize(b)
+    g = __get_free_pages(GFP_KERNEL | __GFP_ZERO, 3); h = get_zeroed_page(GFP_KERNEL)
+    j = __get_free_pages(GFP_KERNEL, 11); kfree(b); kfree(c); kfree(NULL); free_pages(g, 3)
+    k = krealloc(NULL, 77, GFP_KERNEL)"""
 
 
 @pytest.mark.parametrize("fault", SCRIPTS)
@@ -141,6 +150,21 @@ def test_what_no_fault_of_the_library_breaks_is_looked_for_too(clause: str, tmp_
     shown = run_c(source, library)
     assert shown.status == 1, shown
     assert shown.text.startswith(f"{clause}: ")
+
+
+def test_the_calls_are_put_over_a_malloc_library(tmp_path: Path) -> None:
+    source = tmp_path / "reproducer.c"
+    text = c_program(forged("malloc:", OVER_MALLOC, "MEM-APART"), source.name)
+    assert " * cc -g -o reproducer reproducer.c && ./reproducer\n" in text
+    source.write_text(text, encoding="utf-8")
+    assert run_c(source) == Shown(0, "")
+    result = forged("malloc:libx.so", "a = kmalloc(256, GFP_KERNEL)", "SLAB-ALIGN-POWER")
+    text = c_program(result, source.name)
+    assert " * cc -g -o reproducer reproducer.c libx.so && ./reproducer\n" in text
+    source.write_text(text, encoding="utf-8")
+    shown = run_c(source, crooked(tmp_path))
+    assert shown.status == 1
+    assert shown.text.startswith("SLAB-ALIGN-POWER: a = kmalloc(256, GFP_KERNEL) gave 0x")
 
 
 def test_a_program_has_the_numbers_prototypes_and_functions_that_it_uses_and_no_others(

@@ -11,20 +11,21 @@ from collections.abc import Iterator
 from typing import Final
 
 from kmem_oracle.campaign import Result
-from kmem_oracle.reports.c_source import Source, source_of
+from kmem_oracle.reports.c_source import Source, over_malloc, source_of
 from kmem_oracle.reports.c_types import numbers_in, prototypes_in, words_in
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.gfp import NAMES
 
 HANG_SECONDS: Final = 10
 _HEADERS: Final = {
+    "malloc.h": "malloc_usable_size",
     "signal.h": "sigaction",
     "stdarg.h": "va_list",
     "stdbool.h": "bool",
     "stddef.h": "size_t",
     "stdint.h": "uintptr_t SIZE_MAX",
     "stdio.h": "printf",
-    "stdlib.h": "atexit",
+    "stdlib.h": "atexit calloc free posix_memalign realloc",
     "string.h": "memcpy memset strlen",
     "unistd.h": "_exit alarm",
 }
@@ -73,7 +74,9 @@ def head(result: Result) -> Iterator[str]:
 def _build(result: Result, file: str) -> Iterator[str]:
     """Yield the lines that say how to build and run the program."""
     yield " *"
-    yield f" * cc -g -o reproducer {file} {shlex.quote(result.target)} && ./reproducer"
+    library = result.target.removeprefix("malloc:")
+    inputs = f"{file} {shlex.quote(library)}" if library else file
+    yield f" * cc -g -o reproducer {inputs} && ./reproducer"
     yield " * Status 1 and one line where the fault shows (break at `fault`), 0 where it does not."
     yield " */"
 
@@ -82,7 +85,7 @@ def _declarations(result: Result, source: Source, text: str) -> Iterator[str]:
     """Yield headers, numbers and prototypes."""
     assert result.play is not None
     assert result.play.finding is not None
-    prototypes = prototypes_in(text)
+    prototypes = [] if over_malloc(result.target) else prototypes_in(text)
     words = words_in("\n".join([text, *prototypes]))
     yield from (f"#include <{name}>" for name, uses in _HEADERS.items() if words & {*uses.split()})
     yield ""

@@ -1,7 +1,8 @@
 """A violation as C source: the statements that make the calls and look at what they do, and what those need.
 
-The functions of reproducer.c run before and after each call; a program has those that it uses. A line of
-them that ends in `//?tag` is only for programs that need that.
+The functions of reproducer.c run before and after each call, those of over_malloc.c put the calls over a
+malloc library; a program has those that it uses. A line of them that ends in `//?tag` is only for programs
+that need that.
 """
 
 from __future__ import annotations
@@ -87,7 +88,10 @@ def source_of(result: Result, given: Sequence[str], without: frozenset[str]) -> 
     tags = {"list": manner.apart, "slots": manner.slots, "measured": manner.measured}
     tags |= {"strict": manner.strict, "lenient": not manner.strict, "count": clause == "MEM-LIVENESS"}
     chosen = frozenset(tag for tag, holds in tags.items() if holds)
-    parts = _parts("\n".join([own, *(f"{name}()" for name in given)]), chosen, without)
+    files = ("over_malloc.c", "reproducer.c") if over_malloc(result.target) else ("reproducer.c",)
+    known = {name: _tagged(part, chosen) for file in files for name, part in _parts_of(file).items()}
+    known = {name: part for name, part in known.items() if name not in without}
+    parts = _needed("\n".join([own, *(f"{name}()" for name in given)]), known)
     used = words_in(bare(own))
     storage = list(_storage({name: rooms[name] for name in rooms if name in used}, set(made.values())))
     storage += ["static size_t number;"] if "number" in words_in(bare("\n".join(statements))) else []
@@ -125,9 +129,13 @@ def _storage(rooms: Mapping[str, int], homes: set[str]) -> Iterator[str]:
             yield f"static struct {kind} {', '.join(named[at : at + NAMES_TO_A_LINE])};"
 
 
-def _parts(text: str, tags: frozenset[str], without: frozenset[str]) -> list[str]:
-    """Return those parts of reproducer.c that some C source needs, in their order."""
-    parts = {name: _tagged(part, tags) for name, part in _all_parts().items() if name not in without}
+def over_malloc(target: str) -> bool:
+    """Say whether a target is a malloc library, over which the program puts the kernel's calls."""
+    return target.startswith("malloc:")
+
+
+def _needed(text: str, parts: Mapping[str, str]) -> list[str]:
+    """Return those parts that some C source needs, in their order."""
     wanted = set(_ALWAYS)
     while True:
         uses = bare("\n".join([text, *(parts[name] for name in wanted)]))
@@ -144,9 +152,9 @@ def _tagged(part: str, tags: frozenset[str]) -> str:
 
 
 @cache
-def _all_parts() -> dict[str, str]:
-    """Return the parts of reproducer.c by name."""
-    source = (resources.files(__package__) / "reproducer.c").read_text(encoding="utf-8")
+def _parts_of(file: str) -> dict[str, str]:
+    """Return the parts of a file of functions by name."""
+    source = (resources.files(__package__) / file).read_text(encoding="utf-8")
     parts = (part.partition("\n") for part in source.split("//: ")[1:])
     return {name: part for name, _, part in parts}
 

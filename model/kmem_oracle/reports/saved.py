@@ -7,6 +7,7 @@ from pathlib import Path
 from kmem_oracle.campaign import Result
 from kmem_oracle.reports import text
 from kmem_oracle.reports.c_program import c_program
+from kmem_oracle.reports.c_source import over_malloc
 from kmem_oracle.reports.kunit import kunit, why_not
 from kmem_oracle.reports.pytest_function import pytest_function
 from kmem_oracle.threads import Threaded
@@ -27,7 +28,7 @@ def save(folder: str, result: Result, profile: str) -> list[str]:
     if profile.endswith(".toml"):
         profile = str(Path(profile).resolve())
     forms = {f"test_{stem}.py": pytest_function(result, f"test_{stem}", profile or result.profile.name)}
-    if Path(result.target).is_file():
+    if over_malloc(result.target) or Path(result.target).is_file():
         forms[f"{script.stem}.c"] = c_program(result, f"{script.stem}.c")
     if why_not(result.play.ops) is None:
         forms[f"{stem}_kunit.c"] = kunit(result, stem)
