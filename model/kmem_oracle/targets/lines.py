@@ -75,7 +75,7 @@ class Lines:
             line = self._line()
         except Gone as gone:
             raise Unusable(f"{self.label}: the command {gone} before it wrote its hello line") from gone
-        return self._object(line, "began")
+        return self._object(line)
 
     def ask(self, request: bytes) -> object:
         """Send a request, a line, and return the result in the answer to it.
@@ -118,7 +118,7 @@ class Lines:
                     return int(line[13:-2], 16)
                 except ValueError:
                     self.senseless(request, line)
-            answer = self._object(line, f"answered {shown(request)}")
+            answer = self._object(line, request)
             if "ran" in answer:
                 self._note(request, answer)
             elif "result" in answer or "error" in answer:
@@ -140,13 +140,14 @@ class Lines:
         self.imprints[ran[0]](start)
         self.imprinted = False
 
-    def _object(self, line: bytes, did: str) -> dict[str, object]:
-        """Return a line as the JSON object that it should be."""
+    def _object(self, line: bytes, request: bytes = b"") -> dict[str, object]:
+        """Return a line as the JSON object that it should be, in answer to a request or as the first."""
         try:
             value: object = json.loads(line)
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
+            did = f"answered {shown(request)}" if request else "began"
             raise Unusable(f"{self.label}: {did} with {shown(line)}, which is no JSON object; {HELP}")
         return value
 
