@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import gc
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
-from kmem_oracle.generate import Generator
-from kmem_oracle.play import Play, Playing, play
+from kmem_oracle.generate import Generator, Phase
+from kmem_oracle.journal import Journal
+from kmem_oracle.pipeline import Pipeline
+from kmem_oracle.play import Play, play
 from kmem_oracle.script import Op
 from kmem_oracle.shrink import Shrinker
 from kmem_oracle.targets.process import CouldNotRun, Target, Worker
+from kmem_spec.gfp import NAMES
 from kmem_spec.judge import Judge
 from kmem_spec.profile import Profile, load
 
 CALLS: Final = 200_000
 SECONDS: Final = 60.0
-PLENTY: Final = 50_000  # calls left with which the next phase may begin beside one that goes on
 CALL_SECONDS: Final = 5.0
 SHRINK_SECONDS: Final = 3.5
 REPLAY_SECONDS: Final = 0.6  # a call that once hung need not be waited for as long again
 MEMORY: Final = 8 << 30  # bytes of address space that a target's process may map
+WORKERS: Final = 3
+BEHIND: Final = 3  # times that a phase is played again, without the clauses that it broke
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +51,66 @@ class Budget:
 
 
 @dataclass(slots=True)
+class Found:
+    """A violation: how it comes about, in which phase it was found, how often it was met."""
+
+    play: Play
+    phase: str
+    index: int = 0
+    times: int = 1
+
+
+@dataclass(slots=True)
 class Result:
-    """What a campaign found out."""
+    """What a campaign found out.
+
+    before    calls that were judged in earlier runs of the same campaign
+    play      the first violation
+    found     all that differ in the clause, or in the call that broke it
+    by_phase  how often each clause was judged in each phase, where that was asked for
+    generated whether the calls were generated, to exercise every clause that the target has calls for
+    """
 
     target: str
     profile: Profile
     seed: int
     apis: frozenset[str]
     calls: int = 0
+    before: int = 0
     seconds: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
     play: Play | None = None
     phase: str = ""
     interrupted: bool = False
+    found: list[Found] = field(default_factory=list)
+    by_phase: dict[str, Counter[str]] = field(default_factory=dict)
+    generated: bool = False
+
+
+Progress = Callable[[str, Result], None]
+
+
+def _never() -> bool:
+    """Say no."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a campaign runs besides its budget.
+
+    keep_going  go on after a violation, to find others
+    state       folder where its state is kept, and taken up again
+    share       which phases are its own: every `share[1]`-th from `share[0]` on
+    table       count the clauses by phase
+    stopped     says that another part of the campaign has found what it was after
+    """
+
+    keep_going: bool = False
+    state: Path | None = None
+    share: tuple[int, int] = (0, 1)
+    table: bool = False
+    stopped: Callable[[], bool] = _never
 
 
 def campaign(
@@ -67,39 +120,37 @@ def campaign(
     seed: int,
     budget: Budget,
     waived: frozenset[str],
-    progress: Callable[[str], None],
+    progress: Progress,
+    course: Course | None = None,
 ) -> Result:
     """Judge a target.
 
     `profile` is the name of a profile, or empty for the one that the target names, or else `contract`.
-    Errors   CouldNotRun, ProfileError
+    Errors   CouldNotRun, ProfileError, OSError where the state cannot be kept
     """
-    with worker_for(budget) as worker, worker_for(budget) as second, worker_for(budget) as third:
-        with worker.open(target) as run:
+    with ExitStack() as stack:
+        workers = [stack.enter_context(worker_for(budget)) for _ in range(WORKERS)]
+        with workers[0].open(target) as run:
             promised = load(profile or run.profile or "contract")
             apis = run.apis
-        result = Result(target.label, promised, seed, apis)
-        judge = Judge(promised, waived=waived, looked=True)
         generator = Generator(seed, promised, apis)
         if not any(possible for *_, possible in generator.aims()):
             raise CouldNotRun(
                 f"{target.label}: exports no call that makes an object and the one that frees it"
             )
-        begin = time.monotonic()
+        result = Result(target.label, promised, seed, apis, generated=True)
+        hunt = _Hunt(target, result, budget, waived, progress, course or Course())
         gc.collect()
         gc.disable()  # events are many, and none of them is part of a cycle
+        begin = time.monotonic()
         try:
-            phases = _Phases(generator, target, (worker, second, third), begin, budget)
-            worker = phases.run(result, judge, progress)
+            hunt.run(generator, workers, begin + budget.seconds)
         except KeyboardInterrupt:
             result.interrupted = True
         finally:
             gc.enable()
-            result.seconds = time.monotonic() - begin
-            result.counts = judge.counts()
-        if result.play is not None:
-            progress("reducing")
-            result.play = _shrink(worker, target, result, waived, budget.shrink)
+            hunt.finish()
+            result.seconds = time.monotonic() - begin - hunt.reducing
     return result
 
 
@@ -119,107 +170,184 @@ def replay(
         outcome = play(worker, target, ops, judge)
         result.seconds = time.monotonic() - begin
         result.calls, result.counts = outcome.calls, judge.counts()
-        result.play = outcome if outcome.finding is not None else None
+        if outcome.finding is not None:
+            result.play = outcome
+            result.found.append(Found(outcome, ""))
     return result
 
 
-class _Phases:
-    """The phases of a campaign, on workers in turn: the next ones run while one is judged."""
+class _Hunt:
+    """A campaign on its way.
+
+    reducing  seconds spent on making scripts shorter
+    """
 
     def __init__(
         self,
-        generator: Generator,
         target: Target,
-        workers: Sequence[Worker],
-        begin: float,
+        result: Result,
         budget: Budget,
+        waived: frozenset[str],
+        progress: Progress,
+        course: Course,
     ) -> None:
-        """Play nothing yet."""
-        self._phases = generator.phases()
+        """Play nothing yet.
+
+        Errors   OSError
+        """
         self._target = target
-        self._free = deque(workers)
-        self._left = budget.calls
-        self._deadline = begin + budget.seconds
-        self._ahead: deque[tuple[str, Worker, Playing]] = deque()
-        self._failed: CouldNotRun | None = None  # why no more phases can begin
+        self._result = result
+        self._budget = budget
+        self._waived = waived
+        self._progress = progress
+        self._course = course
+        self._judges: dict[frozenset[str], Judge] = {}
+        self._journal: Journal | None = None
+        if course.state is not None:
+            self._journal = Journal(course.state, target, result.profile.name, result.seed)
+            result.before = result.calls = self._journal.calls if course.share[0] == 0 else 0
+        self.reducing = 0.0
 
-    def run(self, result: Result, judge: Judge, progress: Callable[[str], None]) -> Worker:
-        """Play until a violation or the end of the budget; return a worker that is free then.
+    def run(self, generator: Generator, workers: Sequence[Worker], deadline: float) -> None:
+        """Play what was found before, then phases.
 
-        Errors   CouldNotRun
+        Errors   CouldNotRun, KeyboardInterrupt
         """
-        for worker in self._free:
-            worker.load(self._target)
-        self._begin_next(0, last=True, wait=True)
-        while self._ahead:
-            name, worker, playing = self._ahead.popleft()
-            progress(name)
-            playing.limit = self._left
-            with playing:
-                outcome = None
-                while outcome is None:
-                    self._begin_next(playing.sent, last=playing.all_sent)
-                    outcome = playing.step(judge)
-            self._free.append(worker)
+        result, course = self._result, self._course
+        if self._journal is not None and course.share[0] == 0:
+            for path, ops in self._journal.corpus():
+                self._progress(path.name, result)
+                outcome = play(workers[0], self._target, ops, self._judge())
+                result.calls += outcome.calls
+                if outcome.finding is not None:
+                    self._keep(Found(outcome, f"found before: {path.name}"))
+        if result.found and not course.keep_going:
+            return
+        done = self._journal.done if self._journal is not None else set()
+        left = max(0, self._budget.calls - result.calls)
+        pipeline = Pipeline(self._phases(generator, done), self._target, workers, left, deadline)
+        before: Counter[str] = Counter()
+        for phase, outcome, worker in pipeline.played(self._judge()):
             result.calls += outcome.calls
-            self._left -= outcome.calls
             if outcome.finding is not None:
-                result.play, result.phase = outcome, name
-                return worker
-            self._begin_next(0, last=True, wait=not self._ahead)
-        if self._failed is not None:
-            raise self._failed
-        return self._free[0]
+                self._take(phase, outcome, worker)
+            if self._journal is not None or course.table:
+                now = Counter(self._counts())
+                self._note(phase, outcome.calls, now - before)
+                before = now
+            if (result.found and not course.keep_going) or course.stopped() or self._used_up():
+                return
 
-    def _begin_next(self, sent: int, *, last: bool, wait: bool = False) -> None:
-        """Begin the next phase if a worker is free for it, and calls are left; `wait` until one is.
+    def _used_up(self) -> bool:
+        """Say whether the budget of calls is; what is played again counts, too."""
+        return self._result.calls >= self._budget.calls
 
-        `sent` calls of the phase that is judged are not yet off the budget, and unless it sent its `last`,
-        more may follow: then only what is left in plenty is given to another.
-        """
-        left = self._left - sent - sum(playing.sent for _, _, playing in self._ahead)
-        enough = left > PLENTY or (last and not self._ahead and left > 0)
-        if self._failed or not self._free or not enough or time.monotonic() >= self._deadline:
-            return
-        if not wait and not self._free[0].is_ready(self._target):  # till then there is something to judge
-            return
-        phase = next(self._phases, None)
-        if phase is None:
-            return
-        worker = self._free.popleft()
+    def finish(self) -> None:
+        """Sum up."""
+        self._result.counts = self._counts()
+        if self._journal is not None:
+            if self._course.share[0] == 0:
+                total = Counter(self._result.counts)
+                total.update(self._journal.counts)
+                self._result.counts = {clause: total[clause] for clause in self._result.counts}
+            self._journal.close()
+
+    def _phases(self, generator: Generator, done: set[int]) -> Iterator[Phase]:
+        """Yield the phases that are to be played, and say of each that it begins."""
+        first, step = self._course.share
+        for phase in generator.phases(first, step):
+            if phase.index not in done:
+                self._progress(phase.name, self._result)
+                yield phase
+
+    def _judge(self, besides: frozenset[str] = frozenset()) -> Judge:
+        """Return the judge that does without some more clauses."""
+        if besides not in self._judges:
+            self._judges[besides] = Judge(self._result.profile, waived=self._waived | besides, looked=True)
+        return self._judges[besides]
+
+    def _counts(self) -> dict[str, int]:
+        """Return how often each clause was judged."""
+        total: Counter[str] = Counter()
+        for judge in self._judges.values():
+            total.update(judge.counts())
+        return {clause: total[clause] for clause in self._judge().counts()}
+
+    def _note(self, phase: Phase, calls: int, counts: Counter[str]) -> None:
+        """Write down what a phase has judged."""
+        if self._course.table:
+            self._result.by_phase.setdefault(phase.name, Counter()).update(counts)
+        if self._journal is not None:
+            self._journal.phase(phase.index, phase.name, calls, counts)
+
+    def _take(self, phase: Phase, outcome: Play, worker: Worker) -> None:
+        """Take a violation, and look behind it if the campaign goes on."""
+        besides: frozenset[str] = frozenset()
+        for _ in range(BEHIND + 1):
+            assert outcome.finding is not None
+            self._take_one(phase, outcome, worker)
+            if not self._course.keep_going or self._used_up():
+                return
+            besides |= {outcome.finding.clause}
+            outcome = play(worker, self._target, phase.ops, self._judge(besides))
+            self._result.calls += outcome.calls
+            if outcome.finding is None:
+                return
+
+    def _take_one(self, phase: Phase, outcome: Play, worker: Worker) -> None:
+        """Count a violation that is known; reduce and keep one that is not."""
+        for known in self._result.found:
+            if signature(known.play) == signature(outcome):
+                known.times += 1
+                return
+        found = Found(outcome, phase.name, phase.index)
+        self._keep(found)
+        names = NAMES[self._result.profile.gfp]
+        file = self._journal.found(outcome, names) if self._journal is not None else None
+        self._progress("reducing", self._result)
+        begin = time.monotonic()
+        found.play = self._shrunk(worker, outcome)
+        self.reducing += time.monotonic() - begin
+        if self._journal is not None:
+            self._journal.found(found.play, names, file)
+        if self._result.found[0] is found:
+            self._result.play = found.play
+        if self._result.interrupted:
+            raise KeyboardInterrupt
+
+    def _keep(self, found: Found) -> None:
+        """Add a violation to what was found."""
+        self._result.found.append(found)
+        if len(self._result.found) == 1:
+            self._result.play, self._result.phase = found.play, found.phase
+
+    def _shrunk(self, worker: Worker, failing: Play) -> Play:
+        """Return the reduced violation; what was found is kept whatever happens on the way."""
+
+        def test(ops: Sequence[Op]) -> Play:
+            judge = Judge(self._result.profile, waived=self._waived, looked=True)
+            try:
+                return play(worker, self._target, ops, judge)
+            except CouldNotRun:
+                return Play(0)
+
+        seconds, worker.call_seconds = worker.call_seconds, min(worker.call_seconds, REPLAY_SECONDS)
+        shrinker = Shrinker(failing, test, self._budget.shrink)
         try:
-            playing = Playing(worker, self._target, phase.ops, self._deadline)
-        except CouldNotRun as error:  # what is judged now may have a violation to tell first
-            self._free.append(worker)
-            self._failed = error
-            return
-        playing.limit = left
-        playing.feed()
-        self._ahead.append((phase.name, worker, playing))
-        if self._free:
-            self._free[0].is_ready(self._target)  # it loads meanwhile
+            return shrinker.run()
+        except KeyboardInterrupt:
+            self._result.interrupted = True
+            return shrinker.best
+        finally:
+            worker.call_seconds = seconds
+
+
+def signature(outcome: Play) -> tuple[str, str]:
+    """Return what tells violations apart: the clause, and the call that broke it."""
+    assert outcome.finding is not None
+    return outcome.finding.clause, outcome.ops[-1].api if outcome.ops else ""
 
 
 def worker_for(budget: Budget) -> Worker:
     """Return a worker, not started, with the limits of a budget."""
     return Worker(call_seconds=budget.call_seconds, memory_limit=budget.memory)
-
-
-def _shrink(worker: Worker, target: Target, result: Result, waived: frozenset[str], seconds: float) -> Play:
-    """Return the reduced violation; what was found is kept whatever happens on the way."""
-    assert result.play is not None
-
-    def test(ops: Sequence[Op]) -> Play:
-        judge = Judge(result.profile, waived=waived, looked=True)
-        try:
-            return play(worker, target, ops, judge)
-        except CouldNotRun:
-            return Play(0)
-
-    worker.call_seconds = min(worker.call_seconds, REPLAY_SECONDS)
-    shrinker = Shrinker(result.play, test, seconds)
-    try:
-        return shrinker.run()
-    except KeyboardInterrupt:
-        result.interrupted = True
-        return shrinker.best

@@ -16,7 +16,9 @@ from typing import Final, NoReturn
 from kmem_oracle import campaign, threads
 from kmem_oracle.compare import compare
 from kmem_oracle.expression import ScriptError
-from kmem_oracle.reports import machine, saved, side_by_side, text
+from kmem_oracle.jobs import in_jobs
+from kmem_oracle.reports import machine, saved, side_by_side, table, text
+from kmem_oracle.reports.progress import Bar
 from kmem_oracle.script import Op, parse
 from kmem_oracle.targets.process import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
@@ -82,21 +84,47 @@ def check(arguments: argparse.Namespace) -> int:
         call_seconds=arguments.call_time,
         memory=arguments.memory << 20,
     )
-    judged = campaign.campaign
-    if arguments.threads > 1:
-        judged = functools.partial(threads.campaign, threads=arguments.threads)
+    course = campaign.Course(
+        keep_going=arguments.keep_going,
+        state=None if arguments.state is None else Path(arguments.state),
+        table=arguments.table,
+    )
+    bar = Bar(budget, shown=sys.stderr.isatty())
     try:
+        judged = functools.partial(campaign.campaign, course=course)
+        if arguments.threads > 1:
+            _alone(arguments, "--threads", jobs=1, keep_going=False, state=None, table=False)
+            judged = functools.partial(threads.campaign, threads=arguments.threads)
+        elif arguments.jobs > 1:
+            judged = functools.partial(in_jobs, jobs=arguments.jobs, course=course)
         result = judged(
             target_of(arguments.target),
             profile=arguments.profile,
             seed=arguments.seed,
             budget=budget,
             waived=waived_of(arguments.waive),
-            progress=_progress if sys.stderr.isatty() else lambda _: None,
+            progress=bar,
         )
     except (CouldNotRun, ProfileError) as error:
+        bar.clear()
         return _could_not(arguments, str(error))
+    except OSError as error:
+        bar.clear()
+        return _could_not(arguments, f"{error.filename or arguments.state}: {error.strerror}")
+    bar.clear()
+    if arguments.table:
+        print("\n".join(table.lines(result)))
     return _verdict(arguments, result)
+
+
+def _alone(arguments: argparse.Namespace, option: str, **others: object) -> None:
+    """See that options which do not go together are not given together.
+
+    Errors   CouldNotRun
+    """
+    given = [name for name, value in others.items() if vars(arguments)[name] != value]
+    if given:
+        raise CouldNotRun(f"{option} does not go together with --{given[0].replace('_', '-')}")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -149,8 +177,6 @@ def _budget(arguments: argparse.Namespace) -> campaign.Budget:
 
 def _verdict(arguments: argparse.Namespace, result: campaign.Result) -> int:
     """Print and write what came of a run, and return the exit status."""
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     files = []
     if arguments.save is not None and result.play is not None:
         try:
@@ -168,11 +194,6 @@ def _could_not(arguments: argparse.Namespace, message: str) -> int:
     """Say why nothing could be run, on standard error and in the report."""
     _report(arguments.json, machine.error_json(arguments.target, message))
     return _fail(message)
-
-
-def _progress(phase: str) -> None:
-    """Show on a terminal what is being done."""
-    print(f"\r\x1b[K{phase} …", end="\r", file=sys.stderr, flush=True)
 
 
 def clauses(_arguments: argparse.Namespace) -> int:
@@ -261,6 +282,12 @@ def parser() -> Parser:
     one.add_argument("--seed", type=int, default=1, help="replays a campaign (default 1)")
     one.add_argument("--calls", type=_positive, default=campaign.CALLS, help="judged calls (default 200000)")
     one.add_argument("--time", type=_seconds, default=campaign.SECONDS, help="seconds (default 60)")
+    one.add_argument(
+        "--keep-going", action="store_true", help="collect what differs, do not stop at the first"
+    )
+    one.add_argument("--jobs", type=_positive, default=1, metavar="N", help="processes (default 1)")
+    one.add_argument("--state", metavar="DIR", help="keep the state there, and take it up again")
+    one.add_argument("--table", action="store_true", help="say how often each phase exercised each clause")
     one.add_argument(
         "--threads",
         type=_threads,

@@ -68,7 +68,7 @@ def verdicts(terms: Terms) -> dict[str, Verdict]:
             seed=terms.seed,
             budget=campaign.Budget(calls=terms.calls, seconds=terms.seconds),
             waived=waived.union(broken),
-            progress=lambda _: None,
+            progress=lambda *_: None,
         )
         if result.interrupted:
             raise KeyboardInterrupt
@@ -92,7 +92,7 @@ def _verdicts(
             yield clause, Verdict("open", "waived")
         elif clause not in in_force:
             yield clause, Verdict("open", f"profile {result.profile.name} does not promise it")
-        elif not text.concerns(clause, result.apis):
+        elif not text.concerns(clause, result.apis, result.profile):
             yield clause, Verdict("open", "the target has no call that it is about")
         elif not ended:
             others = ", ".join(broken)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from kmem_oracle.area_phases import AreaPhases
@@ -49,10 +50,20 @@ FACTORS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of calls with one aim."""
+    """A stretch of calls with one aim.
+
+    index   place among the phases of its seed
+    again   returns its calls from the beginning
+    """
 
     name: str
-    ops: Iterator[Op]
+    index: int
+    again: Callable[[], Iterator[Op]]
+
+    @property
+    def ops(self) -> Iterator[Op]:
+        """Return its calls."""
+        return self.again()
 
 
 Aim = tuple[str, Callable[[int], Iterator[Op]], bool]
@@ -90,18 +101,24 @@ LATE: Final = (
 class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPhases):
     """Make phases for a target."""
 
-    def phases(self) -> Iterator[Phase]:
+    def phases(self, first: int = 0, step: int = 1) -> Iterator[Phase]:
         """Yield phases of calls that the target has: each aim in turn, again and again with other draws.
 
-        A phase draws from a seed of its own, so that it is the same whatever others there are.
+        A phase draws from a seed of its own, so that it is the same whatever others there are. Of all phases,
+        only every `step`-th from the `first` on is there.
         """
-        known = self.apis.union(DRIVERS)
         aims = [(place, name) for place, (name, _, possible) in enumerate(self.aims()) if possible]
-        for turn in range(1 << 30 if aims else 0):
-            for place, name in aims:
-                fresh = Generator(f"{self.seed}, turn {turn}, {name}", self.profile, self.apis)
-                _, make, _ = fresh.aims()[place]
-                yield Phase(name, (op for op in make(turn) if op.api in known))
+        for index in range(first, 1 << 40 if aims else 0, step):
+            turn, at = divmod(index, len(aims))
+            place, name = aims[at]
+            yield Phase(name, index, partial(self._calls, place, name, turn))
+
+    def _calls(self, place: int, name: str, turn: int) -> Iterator[Op]:
+        """Yield the calls of a phase."""
+        known = self.apis.union(DRIVERS)
+        fresh = Generator(f"{self.seed}, turn {turn}, {name}", self.profile, self.apis)
+        _, make, _ = fresh.aims()[place]
+        yield from (op for op in make(turn) if op.api in known)
 
     def aims(self) -> list[Aim]:
         """Return the aims, those that need many calls last, and for each whether the target has the calls."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from kmem_oracle.campaign import Budget, Result
+from kmem_oracle.campaign import Budget, Found, Progress, Result
 from kmem_oracle.play import Play
 from kmem_oracle.script import Op
 from kmem_oracle.targets.process import CouldNotRun, Death, Run, Target, Worker
@@ -42,7 +42,7 @@ def campaign(
     seed: int,
     budget: Budget,
     waived: frozenset[str],
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> Result:
     """Judge a target that several threads call at once.
 
@@ -61,7 +61,7 @@ def campaign(
         begin = time.monotonic()
         try:
             for phase in _phases(seed, apis, threads):
-                progress(phase.name)
+                progress(phase.name, result)
                 play = ThreadPlay(worker, target, judge).play(phase)
                 result.calls += play.calls
                 if play.finding is not None:
@@ -74,13 +74,15 @@ def campaign(
         result.seconds = time.monotonic() - begin
         result.counts = judge.counts()
         if result.play is not None and not result.interrupted:
-            progress("trying again")
+            progress("trying again", result)
             again = 0
             for _ in range(AGAIN):
                 fresh = Judge(promised, waived=waived | NEED_ORDER, looked=True)
                 again += ThreadPlay(worker, target, fresh).play(phase).finding is not None
             assert isinstance(result.play, Threaded)
             result.play = replace(result.play, threads=threads, again=again)
+        if result.play is not None:
+            result.found.append(Found(result.play, result.phase))
     return result
 
 

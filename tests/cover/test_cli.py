@@ -332,7 +332,7 @@ def test_a_target_that_frees_nothing_is_declined(monkeypatch: pytest.MonkeyPatch
             seed=1,
             budget=Budget(),
             waived=frozenset(),
-            progress=lambda _: None,
+            progress=lambda *_: None,
         )
 
 
@@ -354,7 +354,7 @@ def test_a_target_with_one_family_alone_is_judged(apis: set[str], monkeypatch: p
         seed=1,
         budget=Budget(calls=400),
         waived=frozenset(),
-        progress=lambda _: None,
+        progress=lambda *_: None,
     )
     assert result.play is None
     assert result.calls == 400

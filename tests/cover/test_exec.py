@@ -90,7 +90,7 @@ def test_drivers_in_other_languages_do_the_same(targets: Path) -> None:
 def checked(target: Target, calls: int) -> tuple[int, str]:
     """Return how many calls a campaign judged, and the clause that it found broken."""
     budget = Budget(calls=calls, seconds=60, shrink=1.0)
-    done = campaign(target, profile="", seed=1, budget=budget, waived=NONE, progress=lambda _: None)
+    done = campaign(target, profile="", seed=1, budget=budget, waived=NONE, progress=lambda *_: None)
     finding = None if done.play is None else done.play.finding
     return done.calls, "" if finding is None else finding.clause
 

@@ -48,7 +48,7 @@ def declined(name: str) -> str:
 def test_a_class_is_a_target_by_module_and_by_file(where: str) -> None:
     budget = Budget(calls=3000, seconds=60)
     target = python(f"{where}:Toy")
-    done = campaign(target, profile="", seed=1, budget=budget, waived=NONE, progress=lambda _: None)
+    done = campaign(target, profile="", seed=1, budget=budget, waived=NONE, progress=lambda *_: None)
     assert done.play is None
     assert done.calls >= 3000
     assert done.apis == {"kmalloc", "kfree", "__get_free_pages", "free_pages"}
@@ -162,14 +162,14 @@ def test_what_was_found_is_told_though_the_next_phase_cannot_begin(monkeypatch: 
     monkeypatch.setattr("kmem_oracle.campaign.Playing", Once)
     budget = Budget(calls=100_000, seconds=60, shrink=0.5)
     done = campaign(
-        python(f"{HERE}:Lazy"), profile="", seed=1, budget=budget, waived=NONE, progress=lambda _: None
+        python(f"{HERE}:Lazy"), profile="", seed=1, budget=budget, waived=NONE, progress=lambda *_: None
     )
     assert len(begun) == 2
     assert done.play is not None
     begun.clear()
     with pytest.raises(CouldNotRun, match="not again"):
         campaign(
-            python(f"{HERE}:Toy"), profile="", seed=1, budget=budget, waived=NONE, progress=lambda _: None
+            python(f"{HERE}:Toy"), profile="", seed=1, budget=budget, waived=NONE, progress=lambda *_: None
         )
 
 

@@ -156,7 +156,7 @@ def run(library: Path, *, seed: int = 1, calls: int = 40_000, threads: int = 4) 
         seed=seed,
         budget=Budget(calls=calls, call_seconds=4.0),
         waived=frozenset(),
-        progress=lambda _: None,
+        progress=lambda *_: None,
     )
 
 
@@ -223,7 +223,7 @@ def test_a_deadlock_is_a_finding(tmp_path: Path) -> None:
         seed=1,
         budget=Budget(calls=40_000, call_seconds=0.6),
         waived=frozenset(),
-        progress=lambda _: None,
+        progress=lambda *_: None,
     )
     assert result.play is not None
     assert result.play.finding is not None
@@ -240,7 +240,7 @@ def test_threads_of_a_target_that_is_no_library_are_declined() -> None:
             seed=1,
             budget=Budget(),
             waived=frozenset(),
-            progress=lambda _: None,
+            progress=lambda *_: None,
         )
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from kmem_oracle.labels import Label
 from kmem_oracle.outline import Row
+from kmem_oracle.reports.c_values import function_of, value_of
 from kmem_oracle.script import ID_PLACES, ID_ZERO_SIZE, Op, items_of
-from kmem_oracle.syntax import HANDLES, flags_of
+from kmem_oracle.syntax import HANDLES
 from kmem_oracle.targets.opened import LARGEST
 from kmem_spec import gfp
-from kmem_spec.apis import APIS, Api, Parameter, argument
+from kmem_spec.apis import APIS, Parameter, argument
 from kmem_spec.expect import AREAS, WHOLE_PAGES, size_asked
 from kmem_spec.units import PAGE_SIZE, round_up
 
@@ -21,6 +21,14 @@ _PAGES: Final = frozenset({"__free_pages", "split_page"})  # which take one
 _WORDS: Final = frozenset({"__get_free_pages", "get_zeroed_page"})  # which give an unsigned long
 STRINGS: Final = frozenset({"kstrdup", "kstrndup"})
 _KEPT: Final = frozenset({"measure", "describe", "compute", "locate", "bulk"})  # whose result is a number
+
+
+Shape = tuple[str, tuple[int, ...]]  # a call, and those of its arguments that are no ids
+
+
+def shape_of(op: Op) -> Shape:
+    """Return what of a call is no id."""
+    return op.api, tuple(value for at, value in enumerate(op.args) if at not in ID_PLACES[op.api])
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,8 @@ class Manner:
     frames    whether frames behind areas are
     maps      ids of the areas that vmap made, which have the frames of others
     measured  whether the usable size of each object is kept
+    watched   shape of the calls of which is counted how often they are served; None for none
+    opens     whether caches and pools are counted
     strict    whether zeroes are due beyond the last size of a resized object, not the largest
     """
 
@@ -44,6 +54,8 @@ class Manner:
     frames: bool
     maps: frozenset[int]
     measured: bool
+    watched: Shape | None
+    opens: bool
     strict: bool
 
 
@@ -54,6 +66,10 @@ def lines_for(row: Row, manner: Manner) -> list[str]:
     lines = [*call.before(), call.statement()]
     if call.api.role in {"allocate", "copy", "resize", "bulk", "split", "map"}:
         lines.extend(call.after())
+    if manner.opens and call.api.role == "create":
+        lines.append(f"opened += {call.made.one()}.handle != NULL;")
+    if manner.watched == shape_of(op):
+        lines.append(f"tell({call.succeeded()});")
     if manner.slots and op.api != "check":
         lines.append("now++;")
     return lines
@@ -178,6 +194,15 @@ class Written:
             return f"take_from({made}, &{self.home}, {call}, {self.zeroed});"
         return f"take({made}, {call}, {self.size}, {self.zeroed});"
 
+    def succeeded(self) -> str:
+        """Return whether the call was served, once its result is taken."""
+        made = self.made.one()
+        if self.api.role == "resize" and self.object:
+            return f"{made}.live && {made}.size == {self.size}"
+        if self.api.role == "bulk":
+            return "number"
+        return f"{made}.handle" if self.api.role == "create" else f"{made}.live"
+
     def after(self) -> Iterator[str]:
         """Yield what is compared with the other live objects."""
         several = self.api.role in {"bulk", "split"}
@@ -259,55 +284,3 @@ class Written:
         if api.name == "free_pages":
             return f"(unsigned long){text}"
         return f"{text} + {offset}" if offset else text
-
-
-def value_of(api: Api, kind: str, value: int, names: Mapping[str, int]) -> str:
-    """Return an argument that is no pointer as C."""
-    if kind == "name":
-        return '"c"' if value else "NULL"
-    if kind == "gfp":
-        return gfp.describe(value, dict(names))
-    if kind in {"flags", "prot"}:
-        if value in flags_of(api, kind).values():
-            return next(name for name, bit in flags_of(api, kind).items() if bit == value)
-        parts = [name for name, bit in flags_of(api, kind).items() if value & bit]
-        left = value & ~sum(flags_of(api, kind).values())
-        return " | ".join([*parts, f"{left:#x}"] if left else parts) or "0"
-    return number_of(value)
-
-
-def number_of(value: int) -> str:
-    """Return a number as C."""
-    return str(value) if value < 1 << 31 else f"{value:#x}ul"
-
-
-def function_of(kind: str, cache: Label) -> str:
-    """Return the constructor or destructor of a cache."""
-    return f"{kind}s_of_{cache.name}[{cache.place}]" if cache.place else f"{kind}_of_{cache.name}"
-
-
-def callbacks(ops: Sequence[Op], rooms: Mapping[str, int], names: Mapping[int, str]) -> list[str]:
-    """Return the constructors and destructors, one for each cache: they are told the object alone."""
-    lines: list[str] = []
-    done: set[tuple[str, str]] = set()
-    for op in ops:
-        api = APIS[op.api]
-        more = ", struct kmem_cache *c, unsigned long flags" if api.name == "kmem_cache_create_26" else ""
-        unused = " (void)c; (void)flags;" if more else ""
-        for kind, what in (("ctor", "construct"), ("dtor", "destruct")):
-            if kind not in api.parameters or not argument(api, op.args, "ctor" if kind == "ctor" else "dtor"):
-                continue
-            name = names[op.out]
-            if (kind, name) in done:
-                continue
-            done.add((kind, name))
-            room = rooms[name]
-            places = [(f"_{k}", f"[{k}]") for k in range(room)] if room else [("", "")]
-            for suffix, place in places:
-                head = f"static void {kind}_of_{name}{suffix}(void *object{more})"
-                lines.append(f"{head} {{{unused} {what}(&{name}{place}, object); }}")
-            if room:
-                listed = ", ".join(f"{kind}_of_{name}{suffix}" for suffix, _ in places)
-                types = "void *" + (", struct kmem_cache *, unsigned long" if more else "")
-                lines.append(f"static void (*const {kind}s_of_{name}[])({types}) = {{{listed}}};")
-    return lines

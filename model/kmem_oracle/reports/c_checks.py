@@ -7,8 +7,9 @@ from typing import Final
 
 from kmem_oracle.labels import Labels
 from kmem_oracle.outline import Row
-from kmem_oracle.reports.c_calls import STRINGS, Manner, Written, lines_for, number_of
-from kmem_oracle.script import ID_PLACES, Op, items_of
+from kmem_oracle.reports.c_calls import STRINGS, Manner, Written, lines_for, shape_of
+from kmem_oracle.reports.c_values import number_of
+from kmem_oracle.script import Op, items_of
 from kmem_spec.apis import APIS, argument
 from kmem_spec.calls import Call
 from kmem_spec.expect import AREAS, expect
@@ -89,8 +90,10 @@ class Check:
             if op.out <= 0 and not numeric:
                 return ""
             null = "!number" if numeric else "!got"
-            counted = clause == "MEM-LIVENESS" and call.api.role != "create"
-            return f"{null} && since <= {self._round}" if counted else null
+            if clause != "MEM-LIVENESS":
+                return null
+            empty = "!opened" if call.api.role == "create" else f"since <= {self._round}"
+            return f"{null} && {empty} && served && refused >= {RETRIES - 1}"
         if clause in MUST_BE_ZERO_SIZE:
             return "got != ZERO_SIZE_PTR"
         if clause == "MEM-NULL":
@@ -172,7 +175,7 @@ def _last_round(ops: Sequence[Op]) -> int:
     What once ran from empty was refused round after round: on another target, the last call may come when
     more is live than there was, and may fail.
     """
-    shapes = [_shape(op) for op in reversed(ops)]
+    shapes = [shape_of(op) for op in reversed(ops)]
     length = next(
         (
             length
@@ -182,8 +185,3 @@ def _last_round(ops: Sequence[Op]) -> int:
         len(ops),
     )
     return sum(1 + items_of(APIS[op.api], op.args) for op in ops[-length:])
-
-
-def _shape(op: Op) -> tuple[object, ...]:
-    """Return what of a call is no id."""
-    return op.api, *(value for at, value in enumerate(op.args) if at not in ID_PLACES[op.api])

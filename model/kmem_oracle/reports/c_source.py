@@ -18,9 +18,10 @@ from kmem_oracle.campaign import Result
 from kmem_oracle.labels import Labels
 from kmem_oracle.outline import Loop, Row, outline, row_of
 from kmem_oracle.render import line_of_each
-from kmem_oracle.reports.c_calls import Manner, callbacks, lines_for
+from kmem_oracle.reports.c_calls import Manner, lines_for, shape_of
 from kmem_oracle.reports.c_checks import Check, last_lines
 from kmem_oracle.reports.c_types import words_in
+from kmem_oracle.reports.c_values import callbacks
 from kmem_oracle.script import items_of
 from kmem_spec.apis import APIS
 from kmem_spec.gfp import NAMES
@@ -73,6 +74,8 @@ def source_of(result: Result, given: Sequence[str], without: frozenset[str]) -> 
         frames=clause == "VM-FRAME-OWN" and places != [],
         maps=maps,
         measured=clause == "SLAB-KSIZE",
+        watched=shape_of(ops[-1]) if clause == "MEM-LIVENESS" else None,
+        opens=clause == "MEM-LIVENESS" and APIS[ops[-1].api].role == "create",
         strict="size-classes" in result.profile.promises,
     )
     labels = Labels(ops)
@@ -85,7 +88,7 @@ def source_of(result: Result, given: Sequence[str], without: frozenset[str]) -> 
     made = {op.out: labels.of(op.out).name for op in ops if APIS[op.api].role == "create" and op.out > 0}
     functions = callbacks(ops, rooms, made)
     own = "\n".join([*functions, *statements])
-    tags = {"list": manner.apart, "slots": manner.slots, "measured": manner.measured}
+    tags = {"list": manner.apart, "slots": manner.slots, "measured": manner.measured, "opens": manner.opens}
     tags |= {"strict": manner.strict, "lenient": not manner.strict, "count": clause == "MEM-LIVENESS"}
     chosen = frozenset(tag for tag, holds in tags.items() if holds)
     files = ("over_malloc.c", "reproducer.c") if over_malloc(result.target) else ("reproducer.c",)

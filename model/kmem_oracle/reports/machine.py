@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from kmem_oracle.campaign import Result
+from kmem_oracle.campaign import Found, Result
 from kmem_oracle.render import lines_of
 from kmem_oracle.reports import columns
 from kmem_oracle.threads import Threaded
@@ -20,20 +20,9 @@ def verdict_of(result: Result) -> str:
 
 def as_json(result: Result, files: list[str]) -> dict[str, object]:
     """Return the verdict on a target."""
-    violation: dict[str, object] | None = None
-    if result.play is not None and result.play.finding is not None:
-        finding = result.play.finding
-        clause = CLAUSES[finding.clause]
-        violation = {
-            "clause": clause.id,
-            "sentence": clause.sentence,
-            "source": clause.source,
-            "message": finding.message,
-            "script": lines_of(result.play.ops, NAMES[result.profile.gfp]),
-            "files": files,
-        }
-        if isinstance(result.play, Threaded):
-            violation["threads"] = columns.as_json(result.play)
+    violations = [_violation(result, found) for found in result.found]
+    if violations:
+        violations[0]["files"] = files
     return {
         "verdict": verdict_of(result),
         "target": result.target,
@@ -42,8 +31,28 @@ def as_json(result: Result, files: list[str]) -> dict[str, object]:
         "calls": result.calls,
         "seconds": round(result.seconds, 3),
         "clauses": result.counts,
-        "violation": violation,
+        "violation": violations[0] if violations else None,
+        "violations": violations,
     }
+
+
+def _violation(result: Result, found: Found) -> dict[str, object]:
+    """Return what there is to say of one violation."""
+    finding = found.play.finding
+    assert finding is not None
+    clause = CLAUSES[finding.clause]
+    violation: dict[str, object] = {
+        "clause": clause.id,
+        "sentence": clause.sentence,
+        "source": clause.source,
+        "message": finding.message,
+        "script": lines_of(found.play.ops, NAMES[result.profile.gfp]),
+        "times": found.times,
+        "files": [],
+    }
+    if isinstance(found.play, Threaded):
+        violation["threads"] = columns.as_json(found.play)
+    return violation
 
 
 def error_json(target: str, message: str) -> dict[str, object]:

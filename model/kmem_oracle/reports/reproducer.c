@@ -183,6 +183,15 @@ static void tally(long more)
 	since = live ? since + 1 : 0;
 }
 
+//: tell
+static unsigned long served, refused; /* how often the last call was made before */
+static long opened; /* caches and pools that there are */ //?opens
+
+static void tell(bool got)
+{
+	*(got ? &served : &refused) += 1;
+}
+
 //: take
 /* Hold a new object: look for zeroes where they are promised, and fill it. */
 static void take(struct object *o, void *got, size_t size, bool zeroed)
@@ -491,6 +500,7 @@ static void *closed(struct home *home)
 	void *handle = home->handle;
 
 	home->handle = NULL;
+	opened--; //?opens
 	return handle;
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from kmem_oracle.campaign import Result
+from kmem_oracle.campaign import Found, Result
 from kmem_oracle.play import Play
 from kmem_oracle.render import lines_of
 from kmem_oracle.reports import columns
@@ -14,6 +14,7 @@ from kmem_oracle.threads import Threaded
 from kmem_spec.apis import APIS
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.gfp import NAMES
+from kmem_spec.profile import Profile
 
 # By the first word of a clause without a predicate, the family whose calls it speaks of.
 FAMILY_OF: Final = {"SLAB": "kmalloc", "PAGE": "page", "CACHE": "cache", "VM": "vmalloc", "POOL": "pool"}
@@ -40,10 +41,10 @@ def save(folder: str, result: Result) -> str:
     return str(file)
 
 
-def concerns(clause: str, apis: frozenset[str]) -> bool:
+def concerns(clause: str, apis: frozenset[str], profile: Profile) -> bool:
     """Say whether a target with these calls could break a clause: one of the allocator's, on calls it has."""
     rule = CLAUSES[clause]
-    if rule.who == "caller":
+    if rule.who == "caller" or (clause == "PAGE-ZONE" and not (profile.dma_end or profile.dma32_end)):
         return False
     if rule.kind == "outcome":
         return any(rule.of(APIS[name]) for name in apis if name in APIS) or clause == "MEM-KEEP"
@@ -63,29 +64,43 @@ def _how(play: Play, phase: str, names: Mapping[str, int]) -> list[str]:
 
 def verdict_lines(result: Result, files: list[str]) -> list[str]:
     """Return the verdict on a target, for people; `files` are those that were saved."""
-    counts = {name: count for name, count in result.counts.items() if concerns(name, result.apis)}
+    counts = {
+        name: count for name, count in result.counts.items() if concerns(name, result.apis, result.profile)
+    }
     judged = sum(1 for count in counts.values() if count)
-    rate = result.calls / result.seconds if result.seconds else 0.0
+    rate = (result.calls - result.before) / result.seconds if result.seconds else 0.0
+    before = f"({result.before:,} of them before) " if result.before else ""
     head = (
-        f"{result.target}: {result.calls:,} calls judged in {result.seconds:.1f} s ({rate:,.0f}/s), "
+        f"{result.target}: {result.calls:,} calls judged {before}in {result.seconds:.1f} s ({rate:,.0f}/s), "
         f"profile {result.profile.name}, seed {result.seed}, "
         f"{judged} of {len(counts)} clauses exercised"
     )
     lines = [head]
     if result.interrupted:
         lines.append("interrupted: the verdict covers the calls judged so far")
-    if result.play is None or result.play.finding is None:
+    idle = [name for name, count in counts.items() if not count]
+    if idle and result.generated and not result.found:
+        lines.append(f"never exercised: {', '.join(idle)}")
+    if not result.found:
         return [*lines, "PASS: no violation"]
-    finding = result.play.finding
+    for place, found in enumerate(result.found):
+        which = (
+            f" ({place + 1} of {len(result.found)}, met {found.times} times)" if len(result.found) > 1 else ""
+        )
+        lines += _found_lines(result, found, which)
+    return [*lines, *(f"  saved    {file}" for file in files)]
+
+
+def _found_lines(result: Result, found: Found, which: str) -> list[str]:
+    """Return what there is to say of one violation."""
+    finding = found.play.finding
+    assert finding is not None
     clause = CLAUSES[finding.clause]
-    names = NAMES[result.profile.gfp]
-    lines += [
-        f"VIOLATION of {clause.id} by the {finding.who}",
+    return [
+        f"VIOLATION of {clause.id} by the {finding.who}{which}",
         f"  rule     {clause.sentence}",
         f"  source   {clause.source}",
         *([f"  target   {OVER_MALLOC}"] if result.target.startswith("malloc:") else []),
         f"  seen     {finding.message}",
-        *_how(result.play, result.phase, names),
-        *(f"  saved    {file}" for file in files),
+        *_how(found.play, found.phase, NAMES[result.profile.gfp]),
     ]
-    return lines
