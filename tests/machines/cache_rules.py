@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from hypothesis import strategies as st
 from tests.machines.machine import Machine, masks, picks
 from tests.machines.player import Home, Thing
@@ -11,6 +13,7 @@ from kmem_oracle.script import ID_NULL
 from kmem_spec.gfp import GFP_KERNEL, ZERO
 from kmem_spec.slab_flags import ACCOUNT, HWCACHE_ALIGN, RECLAIM_ACCOUNT, RED_ZONE, TYPESAFE_BY_RCU
 
+WORD: Final = 8
 object_sizes = st.one_of(
     st.sampled_from([1, 8, 24, 40, 64, 96, 100, 192, 200, 1000, 4096, 5000, 9000, 5 << 20]),
     st.integers(1, 600),
@@ -92,7 +95,17 @@ class CacheRules(Machine):
 
     @step(when=lambda self: self.caches() != [], pick=picks)
     def size_of(self, pick: int) -> None:
-        self.play("kmem_cache_size", self.pick(self.caches(), pick))
+        """Ask a cache for its size, and again after one of larger objects was made: they may be one."""
+        cache = self.pick(self.caches(), pick)
+        self.play("kmem_cache_size", cache)
+        size = self.homes[cache].size
+        for larger in () if self.atomic else (size + 1, size + WORD):
+            answer = self.play("kmem_cache_create", 1, larger, 0, 0, 0)
+            self.hold_cache(answer.result, larger, ctor=False)
+            if answer.result:
+                made = self.player.made()
+                self.play("kmem_cache_size", made)
+                self.end_home(made, self.homes[made])
 
     @step(when=lambda self: task(self) and self.unused_caches() != [], pick=picks)
     def destroy(self, pick: int) -> None:
@@ -142,7 +155,9 @@ class CacheRules(Machine):
         assert self.mistake("kmem_cache_alloc_bulk", handle, GFP_KERNEL | ZERO, 2, 0) == "CALLER-CTOR-ZERO"
 
     def hold_cache(self, handle: int, size: int, *, ctor: bool) -> None:
-        """Hold a new cache, if there is one."""
+        """Hold a new cache, if there is one. One with a constructor is no other cache besides."""
+        twins = [each for each in self.homes.values() if each.handle == handle and not each.pool]
+        assert not any(ctor or each.constructed for each in twins)
         if handle:
             self.homes[self.player.made()] = Home(handle, pool=False, size=size, constructed=ctor)
 

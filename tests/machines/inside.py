@@ -54,7 +54,8 @@ class Inside:
         self.judged: set[str] = set()
 
     def broken(self) -> list[str]:
-        """Return the ids of the clauses that the state breaks; `leak` stands for pages that nobody has."""
+        """Return the ids of the clauses that the state breaks; `leak` stands for pages that nobody has,
+        `queue` for a free block that is queued twice or is known to be and is not."""
         kernel = self._kernel
         lists = kernel.caches.every
         found: list[str] = []
@@ -77,6 +78,7 @@ class Inside:
         if cache.points_of(areas.areas):
             self.judged.update(OF_AREAS)
         found += area.broken_clauses(areas)
+        found += ["queue"] * (not queues_are_true(kernel))
         return found + (["leak"] if pages_in_use(kernel) != pages_owned(kernel) else [])
 
 
@@ -89,6 +91,15 @@ def waits_live(kernel: Kernel) -> list[bool]:
             live = any(not cache.waiting_object_is_not_live(each.cache, base, i, True) for i in waiting)
             wrong.append(live or not len(set(waiting)) == len(waiting) == free)
     return wrong
+
+
+def queues_are_true(kernel: Kernel) -> bool:
+    """Say whether each queue of free blocks has the heads that it is known to have, each once."""
+    return all(
+        len(heap) == len(queued) and queued.issuperset(heap)
+        for shelf in kernel.frames.pages._shelves
+        for heap, queued in zip(shelf.heaps, shelf.queued, strict=True)
+    )
 
 
 def pages_in_use(kernel: Kernel) -> dict[int, int]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from hypothesis import strategies as st
 from tests.machines.cache_rules import CacheRules
 from tests.machines.machine import masks, picks
 from tests.machines.player import Home
+from tests.machines.sizes import LARGEST
 from tests.machines.steps import start, step, task
 
 from kmem_oracle.script import ID_NULL
 from kmem_spec.gfp import DIRECT_RECLAIM, GFP_KERNEL, GFP_NOWAIT, NOFAIL, ZERO
+from kmem_spec.liveness import RETRIES
+from kmem_spec.slab import CLASS_SIZES
+
+MANY: Final = 160  # elements of the widest class: more than the zones have besides their largest blocks
 
 
 class PoolRules(CacheRules):
@@ -146,7 +153,13 @@ class PoolRules(CacheRules):
         return mask & ~(DIRECT_RECLAIM | NOFAIL)
 
     def round_of_pools(self) -> None:
-        """Create a pool, use it, destroy it."""
+        """Create a pool that leaves too little for what was served before; create one, use it, destroy it."""
+        self._largest_object()
+        if self.play("mempool_create", MANY, 1, 1, CLASS_SIZES[-1]).result:
+            pool = self.player.made()
+            for _ in range(RETRIES):
+                self._largest_object()
+            self.play("mempool_destroy", pool)
         if not self.play("mempool_create", 2, 1, 1, 100).result:
             return
         pool = self.player.made()
@@ -157,3 +170,8 @@ class PoolRules(CacheRules):
         for element in taken:
             self.play("mempool_free", element, pool)
         self.play("mempool_destroy", pool)
+
+    def _largest_object(self) -> None:
+        """Allocate an object as large as there are, and free it."""
+        if self.play("kmalloc", LARGEST, GFP_KERNEL).result:
+            self.play("kfree", self.player.made())
