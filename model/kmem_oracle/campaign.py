@@ -17,6 +17,7 @@ from kmem_oracle.pipeline import Pipeline
 from kmem_oracle.play import Play, play
 from kmem_oracle.script import Op
 from kmem_oracle.shrink import Shrinker
+from kmem_oracle.targets.by_bytes import CONTENTS
 from kmem_oracle.targets.process import CouldNotRun, Target, Worker
 from kmem_spec.gfp import NAMES
 from kmem_spec.judge import Judge
@@ -133,6 +134,7 @@ def campaign(
         with workers[0].open(target) as run:
             promised = load(profile or run.profile or "contract")
             apis = run.apis
+            waived |= frozenset() if run.seen else CONTENTS
         generator = Generator(seed, promised, apis)
         if not any(possible for *_, possible in generator.aims()):
             raise CouldNotRun(
@@ -165,6 +167,7 @@ def replay(
         with worker.open(target) as run:
             promised = load(profile or run.profile or "contract")
             result = Result(target.label, promised, 0, run.apis)
+            waived |= frozenset() if run.seen else CONTENTS
         judge = Judge(promised, waived=waived, looked=True)
         begin = time.monotonic()
         outcome = play(worker, target, ops, judge)

@@ -14,7 +14,9 @@ from kmem_oracle.cli import COULD_NOT_RUN, PASS, VIOLATION, main
 from kmem_oracle.compare import compare
 from kmem_oracle.play import Play, Playing, play
 from kmem_oracle.script import Op, parse
+from kmem_oracle.targets.by_bytes import CONTENTS
 from kmem_oracle.targets.process import CouldNotRun, Target, Worker
+from kmem_spec.clauses import CLAUSES
 from kmem_spec.judge import Judge
 from kmem_spec.profile import load
 
@@ -72,7 +74,13 @@ def test_a_mapping_of_the_models_calls_does_what_the_model_does() -> None:
 
 
 def test_without_access_addresses_alone_are_judged() -> None:
-    assert played("Blind", DIRTY) == Play(3)
+    budget = Budget(calls=1000, seconds=60)
+    target = python(f"{HERE}:Blind")
+    done = campaign(target, profile="", seed=1, budget=budget, waived=NONE, progress=lambda *_: None)
+    assert done.play is None
+    assert done.counts["MEM-APART"] > 0
+    assert CLAUSES.keys() > CONTENTS
+    assert not CONTENTS & done.counts.keys()
     lazy = played("Lazy", DIRTY)
     assert lazy.finding is not None
     assert lazy.finding.clause == "GFP-ZERO"
@@ -159,7 +167,7 @@ def test_what_was_found_is_told_though_the_next_phase_cannot_begin(monkeypatch: 
                 raise CouldNotRun("not again")
             super().__init__(worker, target, ops, deadline)
 
-    monkeypatch.setattr("kmem_oracle.campaign.Playing", Once)
+    monkeypatch.setattr("kmem_oracle.pipeline.Playing", Once)
     budget = Budget(calls=100_000, seconds=60, shrink=0.5)
     done = campaign(
         python(f"{HERE}:Lazy"), profile="", seed=1, budget=budget, waived=NONE, progress=lambda *_: None

@@ -15,6 +15,22 @@ from kmem_oracle.targets.access import PATTERN, ZEROES, first_difference
 PERIOD: Final = 65_521  # bytes
 ADDRESS_END: Final = 1 << 64
 _TWICE: Final = PATTERN[:PERIOD] * 2
+CONTENTS: Final = frozenset(  # clauses of which nothing is seen where no memory is
+    {
+        "MEM-KEEP",
+        "MEM-ZERO",
+        "GFP-ZERO",
+        "SLAB-COPY",
+        "SLAB-REALLOC-KEEP",
+        "SLAB-REALLOC-ZERO",
+        "SLAB-REALLOC-FAIL",
+        "CACHE-CTOR",
+        "VM-CONTENTS",
+        "VM-REALLOC-KEEP",
+        "VM-REALLOC-ZERO",
+        "VM-REALLOC-FAIL",
+    }
+)
 Read = Callable[[int, int], bytes]
 Write = Callable[[int, bytes], None]
 

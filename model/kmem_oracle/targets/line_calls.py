@@ -54,7 +54,8 @@ def open_command(command: str) -> Opened:
         lines.asleep = asleep
 
     sleeps = watch if hello.get("sleeps") is True else None
-    return Opened(functions, access, profile, min(largest, LARGEST), sleeps)
+    seen = not isinstance(access, Unseen)
+    return Opened(functions, access, profile, min(largest, LARGEST), sleeps, seen=seen)
 
 
 def _names(lines: Lines, hello: Mapping[str, object]) -> set[str]:

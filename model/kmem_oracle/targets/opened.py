@@ -38,6 +38,7 @@ class Opened:
     access     the way to its memory
     profile    the name of the promises it makes, empty for none
     largest    bytes of the largest object that is touched
+    seen       whether the contents of its memory can be seen at all
     watch      registers what is to be called when a call sleeps; None where that cannot be observed
     symbols    of a library, the addresses of the functions that its calls need; else none
     hook       of a library, the address of the function behind `watch`, or 0
@@ -50,3 +51,4 @@ class Opened:
     watch: Callable[[Callable[[], None]], None] | None = None
     symbols: Mapping[str, int] = field(default_factory=dict)
     hook: int = 0
+    seen: bool = True

@@ -274,6 +274,7 @@ class Run:
                 self.apis = frozenset(str(name) for name in names)
                 self.profile = str(message[2])
                 self.in_c = bool(message[3])
+                self.seen = bool(message[4])
                 self._packer = _packer() if self.in_c else None
                 return
 

@@ -59,11 +59,13 @@ def open_python(name: str) -> Opened:
         if on_sleep is not None:
             on_sleep(asleep)
 
+    access = _access(_attribute(made, "access"), label)
     return Opened(
         functions,
-        _access(_attribute(made, "access"), label),
+        access,
         profile if isinstance(profile, str) else "",
         watch=None if on_sleep is None else watch,
+        seen=not isinstance(access, Unseen),
     )
 
 

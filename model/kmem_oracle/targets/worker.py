@@ -88,7 +88,7 @@ def _run(
         send(outbox, ("unusable", str(error)))
         return
     packed = native is not None and bool(target.symbols)
-    send(outbox, ("ready", sorted(runnable(target.functions)), target.profile, int(packed)))
+    send(outbox, ("ready", sorted(runnable(target.functions)), target.profile, int(packed), int(target.seen)))
     gc.disable()
     if native is not None and packed:
         in_c = NativeDriver(native, shared, target.symbols, target.largest, target.hook)
