@@ -181,15 +181,19 @@ int main(int argc, char **argv)
     if (!library)
         return 2;
     *(void **)&kmalloc = found(library, "kmalloc"), *(void **)&krealloc = found(library, "krealloc");
-    *(void **)&kfree = found(library, "kfree"), *(void **)&kfree_sensitive = found(library, "kfree_sensitive");
+    *(void **)&kfree = found(library, "kfree");
+    *(void **)&kfree_sensitive = found(library, "kfree_sensitive");
     *(void **)&get_free_pages = found(library, "__get_free_pages");
     *(void **)&free_pages = found(library, "free_pages");
     *(void **)&vmalloc = found(library, "vmalloc"), *(void **)&vfree = found(library, "vfree");
-    *(void **)&create = found(library, "kmem_cache_create"), *(void **)&destroy = found(library, "kmem_cache_destroy");
-    *(void **)&cache_alloc = found(library, "kmem_cache_alloc"), *(void **)&cache_free = found(library, "kmem_cache_free");
+    *(void **)&create = found(library, "kmem_cache_create");
+    *(void **)&destroy = found(library, "kmem_cache_destroy");
+    *(void **)&cache_alloc = found(library, "kmem_cache_alloc");
+    *(void **)&cache_free = found(library, "kmem_cache_free");
     *(void **)&cache_size = found(library, "kmem_cache_size");
     *(void **)&pool_create = found(library, "mempool_create");
-    *(void **)&pool_alloc = found(library, "mempool_alloc"), *(void **)&pool_free = found(library, "mempool_free");
+    *(void **)&pool_alloc = found(library, "mempool_alloc");
+    *(void **)&pool_free = found(library, "mempool_free");
     atomic_store(&filling, 1);
     shared_pool = pool_create(24, element_first, element_free, (void *)64);
     atomic_store(&filling, 0);
