@@ -37,6 +37,7 @@ KERNEL: Final = {
         mempool_fail(m, 1); e = mempool_alloc(m, GFP_NOWAIT); mempool_free(e, m); mempool_resize(m, 9)
         e = mempool_alloc(m, GFP_NOWAIT)""",
     "GFP-SLEEP": "preempt_disable(); a = kmalloc(64, GFP_ATOMIC); preempt_enable(); b = kmalloc(7, 0)",
+    "CACHE-MAX": 'c = kmem_cache_create("c", 8388608, 0, 0, NULL)',
     "SLAB-KSIZE": "a = kmalloc(64, GFP_KERNEL); ksize(a)",
 }
 

@@ -68,7 +68,7 @@ def lines_for(row: Row, manner: Manner) -> list[str]:
         lines.extend(call.after())
     if manner.opens and call.api.role == "create":
         lines.append(f"opened += {call.made.one()}.handle != NULL;")
-    if manner.watched == shape_of(op):
+    if op.out > 0 and manner.watched == shape_of(op):
         lines.append(f"tell({call.succeeded()});")
     if manner.slots and op.api != "check":
         lines.append("now++;")

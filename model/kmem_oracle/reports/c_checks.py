@@ -45,9 +45,9 @@ def last_lines(row: Row, before: Row | None, clause: str, text: str, check: Chec
     shown = text.replace("\\", "\\\\").replace("%", "%%").replace('"', '\\"')
     wrong = check.wrong(call, clause)
     if wrong and call.api.role in {"allocate", "copy", "resize", "map", "create"}:
-        lines = [*call.before(), f"void *got = {call.expression()};", f"if ({wrong})"]
+        lines = [f"void *got = {call.expression()};", f"if ({wrong})"]
         lines += [f'\tfault("{shown} gave %p", got);']
-        return _inside(call.condition(), lines)
+        return [*call.before(), *_inside(call.condition(), lines)]
     lines = lines_for(row, manner)
     if wrong:
         lines += [f"if ({wrong})", f'\tfault("{shown} gave %zu", number);']
