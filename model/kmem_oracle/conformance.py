@@ -1,13 +1,13 @@
-"""A verdict for each clause: one campaign, and another for each clause that was broken, with that one waived.
+"""A verdict for each clause: a campaign that keeps going, and another without the clauses that were broken.
 
-A campaign ends at its first violation, so what it did not get to has no verdict yet. It is run again without
-the broken clause, until nothing is found or too many clauses are broken.
+What is broken stands in the way of what comes behind it. So a clause has held only in a campaign that found
+nothing; they are run until there is one, or too many clauses are broken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from kmem_oracle import campaign
@@ -16,7 +16,7 @@ from kmem_oracle.reports import text
 from kmem_oracle.script import parse
 from kmem_spec.clauses import CLAUSES
 
-MOST_BROKEN: Final = 8  # clauses; each takes a campaign
+MOST_BROKEN: Final = 8  # clauses
 Status = Literal["held", "broken", "open"]
 
 
@@ -69,15 +69,16 @@ def verdicts(terms: Terms) -> dict[str, Verdict]:
             budget=campaign.Budget(calls=terms.calls, seconds=terms.seconds),
             waived=waived.union(broken),
             progress=lambda *_: None,
+            course=campaign.Course(keep_going=True),
         )
         if result.interrupted:
             raise KeyboardInterrupt
-        finding = None if result.play is None else result.play.finding
-        if finding is not None:
-            broken[finding.clause] = "\n".join(text.verdict_lines(result, []))
-        if finding is None or len(broken) >= terms.broken:
-            ended = finding is None
-            return dict(_verdicts(terms, result, broken, ended=ended))
+        for found in result.found:
+            assert found.play.finding is not None
+            alone = replace(result, found=[found])
+            broken.setdefault(found.play.finding.clause, "\n".join(text.verdict_lines(alone, [])))
+        if not result.found or len(broken) >= terms.broken:
+            return dict(_verdicts(terms, result, broken, ended=not result.found))
 
 
 def _verdicts(
