@@ -20,8 +20,8 @@ from kmem_oracle.targets.process import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.profile import load
 
-PASS_KEYS = {"verdict", "target", "profile", "seed", "calls", "seconds", "clauses", "violation"}
-VIOLATION_KEYS = {"clause", "sentence", "source", "message", "script", "files"}
+PASS_KEYS = {"verdict", "target", "profile", "seed", "calls", "seconds", "clauses", "violation", "violations"}
+VIOLATION_KEYS = {"clause", "sentence", "source", "message", "script", "times", "files"}
 ERROR_KEYS = {"verdict", "target", "message", "violation"}
 WRONG_MASK = "a = kmalloc(8, GFP_KERNEL)\nb = kmalloc(64, __GFP_DMA | __GFP_DMA32)\nkfree(a)\n"
 
@@ -86,7 +86,7 @@ def test_a_correct_target_passes(shell: Shell, tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     done = shell("check", "model", "--calls", "3000", "--seed", "7", "--json", file)
     assert (done.status, done.err) == (PASS, "")
-    head, verdict = done.out.splitlines()
+    head, *_, verdict = done.out.splitlines()
     assert head.startswith("model: 3,000 calls judged in ")
     assert "profile linux-6.1, seed 7, " in head
     assert verdict == "PASS: no violation"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from tests.cover.callers import Caller
@@ -207,4 +208,4 @@ def test_clauses_about_short_memory_are_exercised_on_a_small_machine() -> None:
 
 def read_reach(made: Generator) -> list[Phase]:
     """Return the phases about how deep masks reach."""
-    return [Phase(name, make(0)) for name, make, _ in made.aims() if "reach" in name]
+    return [Phase(name, 0, partial(make, 0)) for name, make, _ in made.aims() if "reach" in name]
