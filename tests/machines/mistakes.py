@@ -108,8 +108,10 @@ class Mistakes(Machine):
         mine = [each.start for each in self.player.things.values() if each.asked.family in api.takes]
         start = self.pick(mine, pick) if mine else 0
         if self.has_handle_for(api) and (start or api.role in ("free", "resize") or not api.takes):
-            for gfp in (GFP_KERNEL, WRONG[0]):  # where the mask is wrong as well, the context is named
-                assert self.mistake(name, *self.arguments(api, start=start, gfp=gfp)) == "CALLER-CONTEXT"
+            assert self.mistake(name, *self.arguments(api, start=start)) == "CALLER-CONTEXT"
+        for api in (APIS[each] for each in ASKING):  # where the mask is wrong as well, the context is named
+            if self.has_handle_for(api):
+                assert self.mistake(api.name, *self.arguments(api, gfp=WRONG[0])) == "CALLER-CONTEXT"
 
     def can_err(self) -> bool:
         """Say whether mistakes are made here and now: those of context have a rule of their own."""
