@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ import pytest
 from tests.reports.saving import forged, played, run_c
 from tests.targets import build
 
+from kmem_oracle.campaign import Found
 from kmem_oracle.cli import main
 from kmem_oracle.reports.kunit import kunit, why_not
 from kmem_oracle.reports.saved import save
@@ -91,6 +93,19 @@ def test_what_is_no_library_has_no_program_and_what_the_kernel_lacks_no_kunit_te
     dtor = 'c = kmem_cache_create_26("c", 8, 0, 0, ctor, dtor)'
     assert why_not(parse(dtor)) == "no cache has a destructor there"
     assert why_not(parse(dtor.replace("dtor", "NULL"))) is None
+
+
+def test_all_violations_that_were_found_are_saved_each_under_its_own_name(tmp_path: Path) -> None:
+    one = forged(tmp_path / "gone.so", "ksize(NULL)", "SLAB-KSIZE")
+    two = forged(tmp_path / "gone.so", "a = kmalloc(9, GFP_KERNEL); ksize(a)", "SLAB-KSIZE")
+    plays = [play for play in (one.play, two.play) if play is not None]
+    files = save(str(tmp_path), replace(one, found=[Found(play, "") for play in plays]), "")
+    assert [Path(file).name for file in files if file.endswith(".kmem")] == [
+        "slab-ksize-seed-1.kmem",
+        "slab-ksize-seed-1-2.kmem",
+    ]
+    assert len(set(files)) == 6
+    assert "kmalloc" in Path(files[3]).read_text(encoding="utf-8")
 
 
 def test_a_profile_in_a_file_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

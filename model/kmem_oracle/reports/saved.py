@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from kmem_oracle.campaign import Result
@@ -14,16 +16,31 @@ from kmem_oracle.threads import Threaded
 
 
 def save(folder: str, result: Result, profile: str) -> list[str]:
-    """Write a violation into a folder, which is made if need be, and return the files' paths.
+    """Write the violations into a folder, which is made if need be, and return the files' paths.
 
-    `profile` is what the user named, empty for nothing. A C program is for a library; a KUnit test for calls
-    that the kernel has.
+    `profile` is what the user named, empty for nothing.
     Errors   OSError
     """
-    assert result.play is not None
     if isinstance(result.play, Threaded):
         return [_save_threads(Path(folder), result, result.play)]
-    script = Path(text.save(folder, result))
+    assert result.play is not None
+    files: list[str] = []
+    times: Counter[str] = Counter()
+    for play in [found.play for found in result.found] or [result.play]:
+        assert play.finding is not None
+        times[play.finding.clause] += 1
+        number = times[play.finding.clause]
+        files += _save_one(folder, replace(result, play=play), profile, f"-{number}" if number > 1 else "")
+    return files
+
+
+def _save_one(folder: str, result: Result, profile: str, suffix: str) -> list[str]:
+    """Write one violation; `suffix` tells its files from those of another of the same clause.
+
+    A C program is for a library; a KUnit test for calls that the kernel has.
+    """
+    assert result.play is not None
+    script = Path(text.save(folder, result, suffix))
     stem = script.stem.replace("-", "_")
     if profile.endswith(".toml"):
         profile = str(Path(profile).resolve())

@@ -24,9 +24,10 @@ OVER_MALLOC: Final = (
 )
 
 
-def save(folder: str, result: Result) -> str:
+def save(folder: str, result: Result, suffix: str = "") -> str:
     """Write the script of a violation into a folder, which is made if need be, and return the file's path.
 
+    `suffix` tells its name from that of another of the same clause.
     Errors   OSError
     """
     assert result.play is not None
@@ -34,7 +35,7 @@ def save(folder: str, result: Result) -> str:
     clause = result.play.finding.clause
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
-    file = path / f"{clause.lower()}-seed-{result.seed}.kmem"
+    file = path / f"{clause.lower()}-seed-{result.seed}{suffix}.kmem"
     script = lines_of(result.play.ops, NAMES[result.profile.gfp])
     head = f"# {clause}: {CLAUSES[clause].sentence}\n# kmem-oracle run {file.name} --on {result.target}\n"
     file.write_text(head + "\n".join(script) + "\n", encoding="utf-8")
