@@ -17,6 +17,8 @@ from kmem_oracle.script import parse
 from kmem_spec.clauses import CLAUSES
 
 MOST_BROKEN: Final = 8  # clauses
+# A script that shows an allocator's fault may on another target be a misuse, where more calls are served.
+CALLER: Final = tuple(clause.id for clause in CLAUSES.values() if clause.who == "caller")
 Status = Literal["held", "broken", "open"]
 
 

@@ -72,6 +72,14 @@ def run_pytest(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=Path(str(arguments[0])).parent)
 
 
+def test_a_misuse_on_another_target_fails_no_function_of_an_allocators_fault(tmp_path: Path) -> None:
+    script = 'c = kmem_cache_create("c", 8, 0, 0, NULL); a = kmem_cache_alloc(c, GFP_KERNEL)\n'
+    result = forged("model", script + "kmem_cache_destroy(c)", "MEM-LIVENESS")
+    (function,) = [Path(file) for file in save(str(tmp_path), result, "") if file.endswith(".py")]
+    assert main(["run", str(tmp_path / "mem-liveness-seed-1.kmem"), "--on", "model"]) == 1
+    assert run_pytest(function).returncode == 0
+
+
 @pytest.mark.needs("cc")
 def test_the_reports_list_all_files(
     targets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -20,13 +20,14 @@ def pytest_function(result: Result, name: str, profile: str) -> str:
     if Path(target).is_file():
         target = str(Path(target).resolve())
     script = "\n".join(lines_of(result.play.ops, NAMES[result.profile.gfp]))
+    names, waived = ("CALLER, replay", ", waived=CALLER") if clause.who == "allocator" else ("replay", "")
     return f'''# {clause.id}: {clause.sentence}
 # Source   {clause.source}
 # Seen     {finding.message}
 # On another target: pytest FILE --kmem-target=TARGET
 import pytest
 
-from kmem_oracle.conformance import replay
+from kmem_oracle.conformance import {names}
 
 TARGET = {target!r}
 PROFILE = {profile!r}
@@ -37,6 +38,6 @@ SCRIPT = """
 
 def {name}(pytestconfig: pytest.Config) -> None:
     for target in pytestconfig.getoption("kmem_target", None) or [TARGET]:
-        found = replay(SCRIPT, target, profile=PROFILE)
+        found = replay(SCRIPT, target, profile=PROFILE{waived})
         assert found is None, found
 '''
