@@ -8,7 +8,7 @@ from typing import Final
 from kmem_oracle.draws import Draws, repeated
 from kmem_oracle.script import Op
 from kmem_spec.apis import APIS
-from kmem_spec.gfp import GFP_KERNEL, ZERO
+from kmem_spec.gfp import GFP_KERNEL, GFP_NOWAIT, NAMES, ZERO
 from kmem_spec.units import PAGE_SIZE, SIZE_MAX
 
 VM_MAP: Final = 4
@@ -95,6 +95,13 @@ class AreaPhases(Draws):
             for item in range(first, first + count):
                 yield Op("__free_pages", 0, (item, 0))
         yield Op("vunmap", 0, (0,))
+        page, area, other = self.new(), self.new(), self.new()
+        yield Op("alloc_pages", page, (self.bases[0], 0))
+        yield Op("vmap", area, (page, 0, VM_MAP, PAGE_KERNEL))  # of no pages
+        yield Op("vmap", other, (page, 1, VM_MAP, PAGE_KERNEL))
+        yield Op("vunmap", 0, (other,))
+        yield Op("vunmap", 0, (area,))
+        yield Op("__free_pages", 0, (page, 0))
 
     def area_cycles(self, turn: int) -> Iterator[Op]:
         """Areas made and freed alone, and such as there is no memory for, until a leak shows."""
@@ -104,7 +111,7 @@ class AreaPhases(Draws):
         end = Op("vfree", 0, (one,))
         yield from repeated(40 if turn == 0 else 2000, self.area(maker, one, size), end)
         yield from repeated(120, self.area(maker, one, 1), end)
-        yield from repeated(80, self.area(maker, one, 4 << 20), end)  # addresses may run out before memory
+        yield from repeated(90, self.area(maker, one, 2 << 20), end)  # addresses may run out before memory
         yield from repeated(
             20,
             self.area(maker, one, 1 << 20),
@@ -116,6 +123,9 @@ class AreaPhases(Draws):
             grown = Op("vrealloc", three, (three, 60 * PAGE_SIZE, GFP_KERNEL))
             gone = Op("vrealloc", three, (three, 0, GFP_KERNEL))
             yield from repeated(300, self.area(maker, three, 3 * PAGE_SIZE), grown, gone)
+            if turn:
+                larger = Op("vrealloc", three, (three, 2049 * PAGE_SIZE, GFP_KERNEL))
+                yield from repeated(30, self.area(maker, three, 2048 * PAGE_SIZE), larger, gone)
 
     def either(self, turn: int) -> Iterator[Op]:
         """kvmalloc at the sizes where it goes another way, overflowing products, and resizes."""
@@ -148,10 +158,33 @@ class AreaPhases(Draws):
                         yield Op("kvfree", 0, (item,))
         if "kvrealloc" in self.apis:
             yield from self.ladder("kvrealloc", "kvfree", makers, 40)
+            yield from self.across(makers[0])
+        for mask in (
+            GFP_NOWAIT,
+            NAMES[self.profile.gfp]["GFP_ATOMIC"],
+        ):  # they may not sleep, whatever the way
+            for size in (100, 20_000, (1 << 22) + 1):
+                item = self.new()
+                shape = (1, size, mask) if "count" in APIS[makers[0]].parameters else (size, mask)
+                yield Op(makers[0], item, shape)
+                yield Op("kvfree", 0, (item,))
         item = self.new()
-        for size, count in ((5 << 20, 30), (100_000, 200), (3000, 100)):
+        for size, count in ((5 << 20, 24), (100_000, 200), (3000, 100)):
             make = self.either_op(makers[0], item, size)
             yield from repeated(count, make, Op("kvfree", 0, (item,)))
+
+    def across(self, maker: str) -> Iterator[Op]:
+        """Objects that grow from one way of having them to the other, and back, over dirty memory."""
+        dirt, item = self.new(), self.new()
+        for zero in (0, ZERO):
+            for small, large in ((20_000, 5 << 20), (100, 4 << 20), (9_000, (4 << 20) + 1)):
+                if self.has("vmalloc", "vfree"):
+                    yield Op("vmalloc", dirt, (6 << 20,))
+                    yield Op("vfree", 0, (dirt,))
+                yield self.either_op(maker, item, small, zero)
+                for size in (large, small // 2, large):
+                    yield Op("kvrealloc", item, (item, size, GFP_KERNEL | zero))
+                yield Op("kvfree", 0, (item,))
 
     def ladder(self, resize: str, end: str, makers: list[str], count: int) -> Iterator[Op]:
         """Make objects and resize them up and down."""

@@ -29,7 +29,7 @@ CALL_SECONDS: Final = 5.0
 SHRINK_SECONDS: Final = 3.5
 REPLAY_SECONDS: Final = 0.6  # a call that once hung need not be waited for as long again
 MEMORY: Final = 8 << 30  # bytes of address space that a target's process may map
-WORKERS: Final = 3
+WORKERS: Final = 5
 BEHIND: Final = 3  # times that a phase is played again, without the clauses that it broke
 
 

@@ -111,10 +111,13 @@ class CopyPhases(Draws):
                     yield Op("mempool_free", 0, (item, pool))
             yield Op("mempool_fail", 0, (pool, 0))
             if "mempool_resize" in self.apis:
-                for wanted in (number + 2, max(1, number - 1)):
+                for wanted in (number + 2, max(1, number // 2)):
                     yield Op("mempool_resize", 0, (pool, wanted))
+                    others = [self.new() for _ in range(6)]  # what the pool lost may serve others now
+                    for item in others if self.has("kmalloc", "kfree") else ():
+                        yield Op("kmalloc", item, (size, self.bases[0]))
                 yield Op("mempool_fail", 0, (pool, 1))
-                kept = range(first, first + max(1, number - 1))
+                kept = range(first, first + max(1, number // 2))
                 for item in kept:
                     yield Op("mempool_alloc", item, (pool, GFP_NOWAIT))
                 for item in kept:

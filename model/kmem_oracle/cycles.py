@@ -8,6 +8,7 @@ from typing import Final
 
 from kmem_oracle.draws import Draws, repeated
 from kmem_oracle.script import Op
+from kmem_spec.gfp import NAMES
 from kmem_spec.units import PAGE_SIZE
 
 EXHAUST: Final = 96 << 20  # bytes after which a target counts as one that does not run out
@@ -24,7 +25,7 @@ class Cycles(Draws):
         """Objects made, resized and freed, alone, until a leak of a page each time has used up the target."""
         gfp = self.bases[0]
         size = (8193, 3 * PAGE_SIZE, 40_000)[turn % 3]
-        count = 16_800 if turn % 2 == 0 else 2_000
+        count = 16_450 if turn % 2 == 0 else 2_000
         return repeated(count, Op("kmalloc", 1, (size, gfp)), FREED)
 
     def resize_leaks(self, turn: int) -> Iterator[Op]:
@@ -41,11 +42,30 @@ class Cycles(Draws):
         for order in range(self.profile.max_order, 4 if turn == 0 else -1, -1):
             yield from self._alone(order, min(8_000, ROUNDS + 7 * EXHAUST // 8 // (PAGE_SIZE << order)), gfp)
 
+    def block_leaks(self, turn: int) -> Iterator[Op]:
+        """A few dozen blocks of one order taken and given back, many times."""
+        gfp = self.bases[0]
+        for order in (0, 1, 3) if turn == 0 else (2, 4, 0):
+            items = range(2, 42)
+            make = [Op("__get_free_pages", item, (gfp, order)) for item in items]
+            end = [Op("free_pages", 0, (item, order)) for item in items]
+            yield from repeated(20 if turn == 0 else 400, *make, *end)
+
+    def reserve_leaks(self, turn: int) -> Iterator[Op]:
+        """All memory taken, the reserves as well, and given back, again and again."""
+        atomic = NAMES[self.profile.gfp]["GFP_ATOMIC"]
+        top = self.profile.max_order
+        large = [(self.new(), top) for _ in range(EXHAUST // (PAGE_SIZE << top))]
+        small = [(self.new(), order) for order in (5, 3, 0) for _ in range(40)]
+        make = [Op("__get_free_pages", item, (atomic, order)) for item, order in (*large, *small)]
+        end = [Op("free_pages", 0, (item, order)) for item, order in (*small, *large)]
+        yield from repeated(2 if turn == 0 else 30, *make, *end)
+
     def slab_leaks(self, turn: int) -> Iterator[Op]:
         """A few slabs filled and emptied, many times."""
         gfp = self.bases[0]
         size, number = ((8192, 16), (4096, 24), (2048, 40), (1024, 80))[turn % 4]
-        return repeated(560 if turn < 2 else 2000, *self._filled(size, number, gfp))
+        return repeated(420 if turn < 2 else 2000, *self._filled(size, number, gfp))
 
     def exhaust_objects(self, turn: int) -> Iterator[Op]:
         """One size: a few rounds, then until it fails, twice, then rounds again."""

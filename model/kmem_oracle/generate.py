@@ -11,7 +11,6 @@ from functools import partial
 from typing import Final
 
 from kmem_oracle.area_phases import AreaPhases
-from kmem_oracle.cache_phases import CachePhases
 from kmem_oracle.copy_phases import CopyPhases
 from kmem_oracle.cycles import Cycles
 from kmem_oracle.draws import KEPT, SMALL
@@ -19,6 +18,7 @@ from kmem_oracle.mask_phases import MaskPhases
 from kmem_oracle.page_phases import PagePhases
 from kmem_oracle.play import DRIVERS
 from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op
+from kmem_oracle.shape_phases import ShapePhases
 from kmem_spec.gfp import ZERO
 from kmem_spec.units import PAGE_SIZE, SIZE_MAX
 
@@ -85,12 +85,15 @@ LATE: Final = (
     "counters",
     "page leaks",
     "leaks",
+    "reserve leaks",
+    "block leaks",
     "area cycles",
     "bulk whole",
     "resize leaks",
     "cache cycles",
     "exhausted pages",
     "cache births",
+    "failed births",
     "several leaks",
     "slab leaks",
     "exhausted objects",
@@ -98,7 +101,7 @@ LATE: Final = (
 )
 
 
-class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPhases):
+class Generator(Cycles, ShapePhases, AreaPhases, PagePhases, CopyPhases, MaskPhases):
     """Make phases for a target."""
 
     def phases(self, first: int = 0, step: int = 1) -> Iterator[Phase]:
@@ -147,6 +150,8 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
             ("orders", self.orders, bool({"get_order", "kmalloc_size_roundup"} & self.apis)),
             ("copies", self.copies, plain and bool({"kmemdup", "kstrdup", "kstrndup"} & self.apis)),
             ("several", self.several, plain),
+            ("nothing", self.nothing, kmalloc),
+            ("masks", self.masks, bool(self.makers)),
         ]
 
     def aims_of_areas(self) -> list[Aim]:
@@ -169,6 +174,8 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
             ("constructors", self.constructors, caches),
             ("twins", self.twins, caches),
             ("many caches", self.many_caches, caches),
+            ("shapes", self.shapes, caches),
+            ("aliases", self.aliases, caches),
             ("pools", self.pools_of, pools and self.has("mempool_alloc", "mempool_free", "mempool_destroy")),
             ("atomic", self.atomic, bool(self.makers)),
             ("failures", self.failures, self.can_fail()),
@@ -203,6 +210,7 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
             ("bulk whole", self.bulk_whole, blocks and self.has("alloc_pages_bulk", "__free_pages")),
             ("area cycles", self.area_cycles, bool(self.of_family("vmalloc")) and "vfree" in self.apis),
             ("exhausted pages", self.exhaust_pages, blocks),
+            ("reserve leaks", self.reserve_leaks, blocks),
             ("exhausted objects", self.exhaust_objects, plain),
         ]
 
@@ -212,10 +220,12 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
         return [
             ("counters", self.counters, bool(self.makers)),
             ("page leaks", self.page_leaks, blocks),
+            ("block leaks", self.block_leaks, blocks),
             ("leaks", self.leaks, plain),
             ("resize leaks", self.resize_leaks, plain and "krealloc" in self.apis),
             ("cache cycles", self.cache_cycles, self.has_caches()),
             ("cache births", self.cache_births, self.has_caches()),
+            ("failed births", self.failed_births, self.can_fail() and self.has_caches()),
             ("several leaks", self.several_leaks, plain and "kfree_bulk" in self.apis),
             ("slab leaks", self.slab_leaks, plain),
             ("failing cycles", self.failing_cycles, self.can_fail()),
@@ -344,7 +354,7 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
     def mixed(self, turn: int) -> Iterator[Op]:
         """Everything at random, with many objects live."""
         wanted = self.random.choice((20, 200, 1500))
-        for _ in range(6000 if turn == 0 else 20000):
+        for _ in range(5000 if turn == 0 else 20000):
             draw = self.random.random()
             full = len(self.live) >= wanted or self.bytes > KEPT // 2
             if draw < (0.25 if full else 0.6):
@@ -373,7 +383,7 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
         sizes = self.random.sample(self.small, 6) if turn else [8, 32, 64, 96, 256, 1024, 4096]
         for size in sizes:
             api = self.random.choice(self.kmallocs)
-            count = max(40, min(600 if turn == 0 else 1200, (256 << 10) // size))
+            count = max(40, min(300 if turn == 0 else 1200, (256 << 10) // size))
             styles = ("forth", "odd", "back", "shuffled")
             for style in self.random.sample(styles, 2 if turn == 0 else 4):
                 for _ in range(count):
@@ -390,7 +400,7 @@ class Generator(Cycles, CachePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
     def pressure(self, turn: int) -> Iterator[Op]:
         """Blocks of one order up to a limit or until they fail, freed to merge again, then larger ones."""
         order = turn % 4
-        for _ in range(min(3000, (KEPT * 2) // (PAGE_SIZE << order))):
+        for _ in range(min(2000, (KEPT * 2) // (PAGE_SIZE << order))):
             yield self.block(order, self.bases[0])
         yield from self.drop_all(("odd", "shuffled", "back", "forth")[turn % 4])
         for larger in range(order, min(self.profile.max_order, order + 6) + 1):

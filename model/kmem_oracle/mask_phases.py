@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kmem_oracle.area_phases import PAGE_KERNEL, VM_MAP
 from kmem_oracle.cycles import EXHAUST
 from kmem_oracle.draws import Draws, repeated
 from kmem_oracle.script import Op
@@ -33,22 +34,28 @@ class MaskPhases(Draws):
                 live.append((self.new(), order))
                 yield Op("__get_free_pages", live[-1][0], (deep, order))
         yield from self.pairs(deep, other, ROUNDS)
-        yield from self.pairs(GFP_KERNEL | NOFAIL, GFP_KERNEL | NOFAIL, 1)
+        yield from self.pairs(GFP_KERNEL | NOFAIL, GFP_KERNEL | NOFAIL, 3)
+        for order in (4, 2, 1):  # with just such a block left, or a few
+            for item, _ in live[-3 << order :]:
+                yield Op("check", 0, (item,))
+            for item, of_order in (live.pop(0), live.pop(0)):
+                yield Op("free_pages", 0, (item, of_order))
+                yield from self.pairs(deep, other, ROUNDS, order)
         for item, order in live if turn % 2 == 0 else live[::-1]:
             yield Op("free_pages", 0, (item, order))
 
-    def pairs(self, deep: int, other: int, count: int) -> Iterator[Op]:
+    def pairs(self, deep: int, other: int, count: int, order: int = 0) -> Iterator[Op]:
         """Make each kind of request under one mask, at once again under another, undo both; many times."""
         one, two = self.new(), self.new()
         for (make, end), (again, undo) in zip(
-            self.requests(one, deep), self.requests(two, other), strict=True
+            self.requests(one, deep, order), self.requests(two, other, order), strict=True
         ):
             yield from repeated(count, make, again, undo, end)
 
-    def requests(self, item: int, mask: int) -> list[tuple[Op, Op]]:
-        """Return a request for a page, and for an object, each with the call that frees it."""
-        pages = (Op("__get_free_pages", item, (mask, 0)), Op("free_pages", 0, (item, 0)))
-        objects = (Op("kmalloc", item, (PAGE_SIZE, mask)), Op("kfree", 0, (item,)))
+    def requests(self, item: int, mask: int, order: int = 0) -> list[tuple[Op, Op]]:
+        """Return a request for a block, and for an object, each with the call that frees it."""
+        pages = (Op("__get_free_pages", item, (mask, order)), Op("free_pages", 0, (item, order)))
+        objects = (Op("kmalloc", item, (PAGE_SIZE << order, mask)), Op("kfree", 0, (item,)))
         return [pages, *([objects] if self.has("kmalloc", "kfree") else [])]
 
     def atomic(self, _turn: int) -> Iterator[Op]:
@@ -86,6 +93,7 @@ class MaskPhases(Draws):
     def failures(self, turn: int) -> Iterator[Op]:
         """Every call with the n-th allocation made to fail; then the same call once more."""
         for number in (1, 2, 3, 5) if turn == 0 else (1, 2, 4, 7, 12):
+            yield from self.failing_maps(number)
             for makes, end in self.makings():
                 yield Op("fail_nth", 0, (number,))
                 yield from makes
@@ -94,6 +102,27 @@ class MaskPhases(Draws):
                 yield from makes
                 yield from end
         yield Op("fail_nth", 0, (0,))
+
+    def failing_maps(self, number: int) -> Iterator[Op]:
+        """Maps that fail leave their pages with who has them."""
+        if not self.has("alloc_pages", "__free_pages", "vmap", "vunmap"):
+            return
+        first, area, others = self.new(4), self.new(), self.new(3)
+        pages, more = range(first, first + 4), list(enumerate(range(others, others + 3)))
+        for item in pages:
+            yield Op("alloc_pages", item, (self.bases[0], 0))
+        yield Op("fail_nth", 0, (number,))
+        yield Op("vmap", area, (first, 4, VM_MAP, PAGE_KERNEL))
+        yield Op("fail_nth", 0, (0,))
+        for order, item in more:
+            yield Op("alloc_pages", item, (self.bases[0], order))
+        for item in pages:
+            yield Op("check", 0, (item,))
+        for order, item in more:
+            yield Op("__free_pages", 0, (item, order))
+        yield Op("vunmap", 0, (area,))
+        for item in pages:
+            yield Op("__free_pages", 0, (item, 0))
 
     def failing_cycles(self, turn: int) -> Iterator[Op]:
         """What works, then the same made to fail until a leak has used up the target, then again."""
@@ -142,6 +171,14 @@ class MaskPhases(Draws):
         if self.has("vmalloc", "vfree"):
             item = self.new()
             yield [Op("vmalloc", item, (9 * PAGE_SIZE,))], [Op("vfree", 0, (item,))]
+        if self.has("alloc_pages_bulk", "__free_pages"):
+            pages = self.new(6)
+            ends = [Op("__free_pages", 0, (item, 0)) for item in range(pages, pages + 6)]
+            yield [Op("alloc_pages_bulk", pages, (gfp, 6, 0))], ends
+        if self.has("kmemdup", "kmalloc", "kfree"):
+            source, item = self.new(), self.new()
+            makes = [Op("kmalloc", source, (3000, gfp)), Op("kmemdup", item, (source, 2500, gfp))]
+            yield makes, [Op("kfree", 0, (item,)), Op("kfree", 0, (source,))]
         if self.has("kmem_cache_create", "kmem_cache_alloc", "kmem_cache_free", "kmem_cache_destroy"):
             cache, items = self.new(), [self.new() for _ in range(4)]
             makes = [Op("kmem_cache_create", cache, (1, 3000, 0, 0, 0))]

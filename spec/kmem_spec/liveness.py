@@ -60,15 +60,17 @@ class Liveness:
                  not count, since a failure is armed: then it is only followed
         """
         at, cycle = self.at, self._cycle
-        if at >= LONGEST or (not counts and (at >= len(cycle) or cycle[at].step != step)):
+        known = at < len(cycle)
+        same = known and cycle[at].step == step
+        if at >= LONGEST or not (counts or same):
             self.at = -1
             return False
         self.at = at + 1
-        if at < len(cycle):
-            place = cycle[at]
-            if place.step == step and not counts:
+        if known:
+            if same and not counts:
                 return False
-            if place.step == step:
+            if same:
+                place = cycle[at]
                 self.judged += 1
                 if got:
                     place.refused = 0

@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from kmem_oracle.campaign import CALLS
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
@@ -50,7 +52,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("library", nargs="?", type=Path, help="a shared library; the correct one is built")
-    parser.add_argument("--calls", type=int, default=100_000, help="of check, in a round")
+    parser.add_argument(
+        "--calls", type=int, default=CALLS, help="of check, in a round (default that of check)"
+    )
     parser.add_argument("--examples", type=int, default=60, help="of the machine, in a round")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()

@@ -12,7 +12,7 @@
 #include "kmem_window.h"
 
 #ifndef ARENA_MB
-#define ARENA_MB (VARIANT == VARIANT_SMALL_ARENA ? 4 : 64)
+#define ARENA_MB (VARIANT == VARIANT_SMALL_ARENA ? 4 : 32)
 #endif
 
 #define PAGE_SIZE 4096ul

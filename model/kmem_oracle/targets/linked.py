@@ -25,6 +25,21 @@ class _Place(ctypes.Structure):
     )
 
 
+def _told_by_loader() -> tuple[ctypes._NamedFuncPointer, ctypes._NamedFuncPointer] | None:
+    """Return dlinfo and dladdr, None where the system has not both."""
+    here = ctypes.CDLL(None)
+    try:
+        dlinfo, dladdr = here["dlinfo"], here["dladdr"]
+    except AttributeError:
+        return None
+    dlinfo.argtypes, dlinfo.restype = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p], ctypes.c_int
+    dladdr.argtypes, dladdr.restype = [ctypes.c_void_p, ctypes.c_void_p], ctypes.c_int
+    return dlinfo, dladdr
+
+
+_LOADER: Final = _told_by_loader()  # before any fork
+
+
 def own(library: ctypes.CDLL, name: str) -> ctypes._NamedFuncPointer | None:
     """Return a function that the library itself defines, or None.
 
@@ -40,14 +55,10 @@ def own(library: ctypes.CDLL, name: str) -> ctypes._NamedFuncPointer | None:
 
 def _files(library: ctypes.CDLL, function: ctypes._NamedFuncPointer) -> tuple[bytes, bytes] | None:
     """Return the file of a library and the one that defines the function, as the loader names them."""
-    here = ctypes.CDLL(None)
-    found, place = ctypes.POINTER(_LinkMap)(), _Place()
-    try:
-        dlinfo, dladdr = here["dlinfo"], here["dladdr"]
-    except AttributeError:
+    if _LOADER is None:
         return None
-    dlinfo.argtypes, dlinfo.restype = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p], ctypes.c_int
-    dladdr.argtypes, dladdr.restype = [ctypes.c_void_p, ctypes.c_void_p], ctypes.c_int
+    dlinfo, dladdr = _LOADER
+    found, place = ctypes.POINTER(_LinkMap)(), _Place()
     address = ctypes.cast(function, ctypes.c_void_p)
     told = dlinfo(library._handle, _LINK_MAP, ctypes.byref(found)) == 0
     if not told or dladdr(address, ctypes.byref(place)) == 0:

@@ -105,6 +105,8 @@ class Worker:
         self._native = native
         self.memory_limit = memory_limit
         self._loading: Target | None = None
+        self._answered = False  # whether what is being loaded has said that it is, or why not
+        self._early: deque[Message | None] = deque()  # messages that came before they were asked for
         self._ending: Run | None = None
 
     def __enter__(self) -> Self:
@@ -164,6 +166,7 @@ class Worker:
             return
         self.settle()
         self._loading = target
+        self._answered = False
         driver = compiled() if self._native and target.kind == "library" else None
         self.tell(
             ("open", target.kind, target.name, self.memory_limit, "" if driver is None else str(driver)),
@@ -175,7 +178,11 @@ class Worker:
         if self._ending is not None and not self.waiting(0):
             return False
         self.load(target)
-        return self.waiting(0)
+        while not self._answered and self._arrives(0):
+            message = receive(self._in.fileno())
+            self._early.append(message)
+            self._answered = message is None or message[0] != "pid"
+        return self._answered
 
     def end(self, run: Run) -> None:
         """Ask a run's child to end; that it did is seen to before the next is loaded."""
@@ -190,10 +197,14 @@ class Worker:
 
     def message(self) -> Message | None:
         """Return the next message of the worker, None if it is gone."""
-        return receive(self._in.fileno())
+        return self._early.popleft() if self._early else receive(self._in.fileno())
 
     def waiting(self, seconds: float) -> bool:
         """Say whether a message arrives within that time."""
+        return bool(self._early) or self._arrives(seconds)
+
+    def _arrives(self, seconds: float) -> bool:
+        """Say whether something is there to be received within that time."""
         return bool(select.select([self._in], [], [], seconds)[0])
 
     def tell(self, message: Message, *, marked: bool = False) -> None:

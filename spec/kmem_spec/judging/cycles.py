@@ -89,19 +89,20 @@ class Cycles(Docket):
         """Judge liveness: a call that is part of a cycle which ran before, from empty to empty."""
         if self.asked_at >= 0:  # what follows a bulk call is part of it
             return None
-        name, objects, counts = call[0], self.objects, not self.injecting
+        name, objects, whole, counts = call[0], self.objects, self.whole.liveness, not self.injecting
+        alone = objects.liveness
         got = answer[0] != 0 or name in ENDING
         pages = name in OF_PAGES
         refused = False
         if not self.records and name not in OF_HANDLES:
             step = self.step(call, self.events)
             objects.begin_at(self.events, step, pages)
-            refused = objects.liveness.call(step, got, pages, counts)
-        elif objects.liveness.at >= 0:
-            refused = objects.liveness.call(self.step(call, objects.start), got, pages, counts)
-        if self.whole.liveness.at >= 0 or name in OF_HANDLES:
+            refused = alone.call(step, got, pages, counts)
+        elif alone.at >= 0:
+            refused = alone.call(self.step(call, objects.start), got, pages, counts)
+        if whole.at >= 0 or name in OF_HANDLES:
             refused = self._follow_whole(call, got, counts) or refused
-        self.following = objects.liveness.at >= 0 or self.whole.liveness.at >= 0
+        self.following = alone.at >= 0 or whole.at >= 0
         if not refused or "MEM-LIVENESS" not in self.in_force:
             return None
         if pages and get_order(expect(call, self.profile).size) > self.profile.merge_order:

@@ -13,6 +13,8 @@ from kmem_spec.pool import Pool
 
 ELEMENTS = "mempool_alloc"
 EVERYTHING = 0  # in place of a pool, where any call is made to fail
+# Calls on a cache that take nothing else, and one that takes an object as well.
+OF_CACHE = {"kmem_cache_alloc": False, "kmem_cache_zalloc": False, "kmem_cache_free": True}
 HANDLES_AT = {  # where a call names caches and pools, and whether caches
     api.name: tuple(
         (at, kind == "cache") for at, kind in enumerate(api.parameters) if kind in ("cache", "pool")
@@ -36,6 +38,12 @@ class Pools(Bulks):
 
     def long_step(self, call: Call, start: int) -> tuple[object, ...]:
         """Return a call as a step of a cycle: a cache or pool that began in it counts by its birth."""
+        name, args = call
+        if name in OF_CACHE:  # most of these calls
+            cache = self.caches.get(args[0])
+            if cache is not None and cache.birth < start:
+                live = self.records.get(args[1]) if OF_CACHE[name] else None
+                return call if live is None else (name, args[0], (live.birth - start,))
         step = super().long_step(call, start)
         for at, of_caches in HANDLES_AT[call[0]]:
             handle = call[1][at]
