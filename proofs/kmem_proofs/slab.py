@@ -84,7 +84,7 @@ def keeps_waiting_objects_free(case: Case, code: Code, step: str) -> Sequence[bo
     case.assume(rule("SLAB-LIVE", cache, slab, slot, ghosts.waits.get(slab + slot, 0) == 1))
     assume_objects(case, cache, ghosts, place)
     assume_slabs(case, cache, [slab, base, holder], [place // P])
-    assume_products(case, cache, slot, ghosts.index.get(place, -1), *([] if step in MAKING else [index]))
+    assume_products(case, cache, slot, ghosts.index.get(place, -1) if step in MAKING else index)
     run(case, cache, step, base, index)
     if step not in MAKING:
         ghosts.waits.put(base + index, 0 if step == "alloc" else 1)
