@@ -18,7 +18,7 @@ LARGE: Final = (3 << 20, 5 << 20)
 TOO_LARGE: Final = (1 << 46, (1 << 47) + 1, 1 << 62, 1 << 63, SIZE_MAX - PAGE_SIZE, SIZE_MAX - 4094, SIZE_MAX)
 FACTORS: Final = (2, 3, 8, 1 << 16, 1 << 32, (1 << 32) + 1, 1 << 61, 1 << 63, SIZE_MAX)
 BASES: Final = (GFP_KERNEL, 0xC00, 0xC40)  # GFP_KERNEL, GFP_NOIO, GFP_NOFS: all that vmalloc takes
-MORE_THAN_THERE_IS: Final = 96 << 20  # bytes; a target that has more runs the phase all the same
+MORE_THAN_THERE_IS: Final = (96 << 20, 36 << 20)  # bytes; who has more runs the phase all the same
 
 
 class AreaPhases(Draws):
@@ -112,13 +112,10 @@ class AreaPhases(Draws):
         yield from repeated(40 if turn == 0 else 2000, self.area(maker, one, size), end)
         yield from repeated(120, self.area(maker, one, 1), end)
         yield from repeated(90, self.area(maker, one, 2 << 20), end)  # addresses may run out before memory
-        yield from repeated(
-            20,
-            self.area(maker, one, 1 << 20),
-            self.area(maker, two, MORE_THAN_THERE_IS),
-            Op("vfree", 0, (two,)),
-            end,
-        )
+        for much in MORE_THAN_THERE_IS:
+            yield from repeated(
+                20, self.area(maker, one, 1 << 20), self.area(maker, two, much), Op("vfree", 0, (two,)), end
+            )
         if "vrealloc" in self.apis and maker == "vmalloc":
             grown = Op("vrealloc", three, (three, 60 * PAGE_SIZE, GFP_KERNEL))
             gone = Op("vrealloc", three, (three, 0, GFP_KERNEL))
@@ -158,7 +155,6 @@ class AreaPhases(Draws):
                         yield Op("kvfree", 0, (item,))
         if "kvrealloc" in self.apis:
             yield from self.ladder("kvrealloc", "kvfree", makers, 40)
-            yield from self.across(makers[0])
         for mask in (
             GFP_NOWAIT,
             NAMES[self.profile.gfp]["GFP_ATOMIC"],
@@ -172,6 +168,8 @@ class AreaPhases(Draws):
         for size, count in ((5 << 20, 24), (100_000, 200), (3000, 100)):
             make = self.either_op(makers[0], item, size)
             yield from repeated(count, make, Op("kvfree", 0, (item,)))
+        if "kvrealloc" in self.apis:
+            yield from self.across(makers[0])
 
     def across(self, maker: str) -> Iterator[Op]:
         """Objects that grow from one way of having them to the other, and back, over dirty memory."""

@@ -110,12 +110,13 @@ class CopyPhases(Draws):
                 for item in self.random.sample(items, len(items)):
                     yield Op("mempool_free", 0, (item, pool))
             yield Op("mempool_fail", 0, (pool, 0))
+            others: list[int] = []
             if "mempool_resize" in self.apis:
                 for wanted in (number + 2, max(1, number // 2)):
                     yield Op("mempool_resize", 0, (pool, wanted))
-                    others = [self.new() for _ in range(6)]  # what the pool lost may serve others now
-                    for item in others if self.has("kmalloc", "kfree") else ():
-                        yield Op("kmalloc", item, (size, self.bases[0]))
+                    for _ in range(6 if self.has("kmalloc", "kfree") else 0):
+                        others.append(self.new())  # what the pool lost may serve others now
+                        yield Op("kmalloc", others[-1], (size, self.bases[0]))
                 yield Op("mempool_fail", 0, (pool, 1))
                 kept = range(first, first + max(1, number // 2))
                 for item in kept:
@@ -123,6 +124,8 @@ class CopyPhases(Draws):
                 for item in kept:
                     yield Op("mempool_free", 0, (item, pool))
                 yield Op("mempool_fail", 0, (pool, 0))
+            for item in others:
+                yield Op("kfree", 0, (item,))
             yield Op("mempool_free", 0, (0, pool))
             yield Op("mempool_destroy", 0, (pool,))
             if cache:

@@ -29,10 +29,16 @@ class MaskPhases(Draws):
     def used_up(self, deep: int, other: int, turn: int) -> Iterator[Op]:
         """Memory used up under one mask, then requests in pairs: the one that reaches as deep comes first."""
         live: list[tuple[int, int]] = []
+        yield from self.left_behind()
         for order, number in ((5, EXHAUST // (PAGE_SIZE << 5)), (0, 300)):
             for _ in range(number):
                 live.append((self.new(), order))
                 yield Op("__get_free_pages", live[-1][0], (deep, order))
+        one, two = self.new(), self.new()  # what nobody uses is to be found before a request fails
+        yield Op("__get_free_pages", one, (GFP_KERNEL | NOFAIL, 0))
+        yield Op("__get_free_pages", two, (GFP_KERNEL | NOFAIL, 0))
+        yield Op("free_pages", 0, (one, 0))
+        yield Op("free_pages", 0, (two, 0))
         yield from self.pairs(deep, other, ROUNDS)
         yield from self.pairs(GFP_KERNEL | NOFAIL, GFP_KERNEL | NOFAIL, 3)
         for order in (4, 2, 1):  # with just such a block left, or a few
@@ -43,6 +49,14 @@ class MaskPhases(Draws):
                 yield from self.pairs(deep, other, ROUNDS, order)
         for item, order in live if turn % 2 == 0 else live[::-1]:
             yield Op("free_pages", 0, (item, order))
+
+    def left_behind(self) -> Iterator[Op]:
+        """Objects made and freed, whose memory their allocator may keep."""
+        if self.has("kmalloc", "kfree"):
+            for size in (100, 3000):
+                item = self.new()
+                yield Op("kmalloc", item, (size, GFP_KERNEL))
+                yield Op("kfree", 0, (item,))
 
     def pairs(self, deep: int, other: int, count: int, order: int = 0) -> Iterator[Op]:
         """Make each kind of request under one mask, at once again under another, undo both; many times."""

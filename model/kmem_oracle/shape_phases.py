@@ -18,7 +18,7 @@ WORDS: Final = (255, 256, 257, 65_535, 65_536, 65_537, 70_000)  # lengths that 8
 EDGES: Final = tuple(
     sorted({size + delta for size in (8 << k for k in range(15)) for delta in (-1, 0, 1, 8)})
 )
-COUNTED: Final = 300  # more than a counter of 8 bits holds
+COUNTED: Final = 256  # with which a counter of 8 bits is at 0 again
 
 
 class ShapePhases(CachePhases):
