@@ -195,6 +195,8 @@ ROWS: Rows = {
             "CACHE-CTOR-OWN", "another's object", *BUILT, km(64, 2 * AT), ca(C, SLAB[1], *made(C, 2 * AT + 8))
         ),
         bad("CACHE-CTOR-OWN", "on the way", *BUILT, km(64, 2 * AT), kfree(2 * AT, *made(C, AT))),
+        bad("CACHE-CTOR-OWN", "one with, one without", create(C, 512, ctor=1), create(C, 512), others=(0,)),
+        bad("CACHE-CTOR-OWN", "one without, one with", create(C, 512), create(C, 512, ctor=1), others=(0,)),
         bad(
             "CACHE-CTOR-OWN",
             "constructed by another cache",
@@ -299,6 +301,17 @@ def test_merged_caches_are_one_and_are_destroyed_as_often_as_they_were_created()
     assert findings(judge, events) == []
     assert judge.leaks() == []
     assert findings(judge, (destroy(C),)) == ["CALLER-HANDLE"]
+
+
+def test_what_became_of_a_cache_with_another_constructor_is_not_judged_further() -> None:
+    judge = Judge(CONTRACT)
+    assert findings(judge, (create(C, 512, ctor=1), create(C, 512))) == ["CACHE-CTOR-OWN"]
+    after = (ev("kmem_cache_zalloc", C, 0xCC0, gives=AT), cf(C, AT), destroy(C), destroy(C))
+    assert findings(judge, after) == []
+    assert findings(judge, (destroy(C),)) == ["CALLER-HANDLE"]
+    judge = Judge(CONTRACT)
+    live = (create(C, 512, ctor=1), ca(C, AT, *made(C, *SLAB)), create(C, 512))
+    assert findings(judge, (*live, cf(C, AT), ca(C, AT), destroy(C), destroy(C))) == ["CACHE-CTOR-OWN"]
 
 
 def test_merged_caches_owe_the_stricter_alignment() -> None:

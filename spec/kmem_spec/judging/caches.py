@@ -50,6 +50,14 @@ class Caches(Notes):
         destructor = argument(APIS[call.api], call.args, "dtor") != 0
         shape = Shape(size, due, constructor != 0, destructor, self.events)
         twin = self.caches.get(answer.result)
+        if twin is not None and twin.constructor != shape.constructor and "CACHE-CTOR-OWN" in self.in_force:
+            has = "has a constructor" if twin.constructor else "has none"
+            text = f"{show(call)} gave the live cache {answer.result:#x}, which {has}"
+            self.caches.drop(answer.result)
+            self._forget_shapes()
+            for _ in range(twin.refs + 1):
+                self.ignore_handle(answer.result)
+            return self.finding("CACHE-CTOR-OWN", text, twin.birth)
         if twin is not None:  # caches may be merged; then their objects serve both
             shape = twin._replace(size=max(size, twin.size), align=max(due, twin.align), refs=twin.refs + 1)
         self.caches.put(answer.result, shape)
