@@ -34,11 +34,9 @@ class MaskPhases(Draws):
             for _ in range(number):
                 live.append((self.new(), order))
                 yield Op("__get_free_pages", live[-1][0], (deep, order))
-        one, two = self.new(), self.new()  # what nobody uses is to be found before a request fails
-        yield Op("__get_free_pages", one, (GFP_KERNEL | NOFAIL, 0))
-        yield Op("__get_free_pages", two, (GFP_KERNEL | NOFAIL, 0))
-        yield Op("free_pages", 0, (one, 0))
-        yield Op("free_pages", 0, (two, 0))
+        for _ in range(2):  # what nobody uses is to be found before a request fails
+            live.append((self.new(), 0))
+            yield Op("__get_free_pages", live[-1][0], (GFP_KERNEL | NOFAIL, 0))
         yield from self.pairs(deep, other, ROUNDS)
         yield from self.pairs(GFP_KERNEL | NOFAIL, GFP_KERNEL | NOFAIL, 3)
         for order in (4, 2, 1):  # with just such a block left, or a few

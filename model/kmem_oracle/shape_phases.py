@@ -85,7 +85,7 @@ class ShapePhases(CachePhases):
                     yield Op("check", 0, (item,))
                     yield Op(end, 0, (item,))
         if self.has("kmalloc", "kfree"):
-            for size in (8, *WORDS):
+            for size in (8, self.random.randrange(2, 5000), *WORDS):
                 source = self.new()
                 yield Op("kmalloc", source, (size, self.bases[0]))
                 yield from self.copies_of(source, size)

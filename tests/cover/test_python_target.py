@@ -168,6 +168,7 @@ def test_what_was_found_is_told_though_the_next_phase_cannot_begin(monkeypatch: 
             super().__init__(worker, target, ops, deadline)
 
     monkeypatch.setattr("kmem_oracle.pipeline.Playing", Once)
+    monkeypatch.setattr(Worker, "is_ready", lambda worker, target: worker.load(target) or True)
     budget = Budget(calls=100_000, seconds=60, shrink=0.5)
     done = campaign(
         python(f"{HERE}:Lazy"), profile="", seed=1, budget=budget, waived=NONE, progress=lambda *_: None

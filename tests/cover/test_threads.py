@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.targets import build
 
-from kmem_oracle.campaign import Budget, Result
+from kmem_oracle.campaign import Budget, Found, Result
 from kmem_oracle.reports import columns, saved
 from kmem_oracle.script import Op
 from kmem_oracle.targets.process import CouldNotRun, Lane, Target
@@ -265,6 +265,7 @@ def test_each_thread_has_a_column_and_what_it_is_about_a_mark() -> None:
 
 def test_what_threads_did_is_saved_with_how_to_have_it_again(tmp_path: Path) -> None:
     result = Result("./libmine.so", load("contract"), 7, frozenset({"kmalloc"}), play=shown())
+    result.found.append(Found(shown(), "kmalloc, 3 threads"))
     (file,) = saved.save(str(tmp_path / "found"), result, "")
     text = Path(file).read_text(encoding="utf-8")
     assert text.startswith("# kmem-oracle check ./libmine.so --threads 3 --seed 7\n")

@@ -19,6 +19,7 @@ LONGER: Final = {
     "KFREE_BULK_FORGETS": 20,
     "BULK_FAIL_LEAKS": 12,
     "COUNTER_8_BITS": 40,
+    "LARGE_LEAKS_PAGE": 10,
 }
 SEEDS: Final = (1,)
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from kmem_oracle.targets.access import Native
 from kmem_oracle.targets.linked import own
+from kmem_oracle.targets.native import MEMORY_FAIL_NTH, memory_function
 from kmem_oracle.targets.opened import Function, Opened, Unusable
 from kmem_oracle.targets.prototypes import UINT, WORD, Adapters, CType, Symbol, declare
 from kmem_spec.apis import APIS, KERNEL_APIS
@@ -72,6 +73,10 @@ def _symbols(library: ctypes.CDLL) -> dict[str, Symbol]:
         switch = _hook(library, hook, None, *arguments)
         if switch is not None:
             symbols[name] = switch
+    of_memory = memory_function(MEMORY_FAIL_NTH)  # of a library without a hook of its own, the system's fails
+    if of_memory is not None:
+        of_memory.argtypes, of_memory.restype = (UINT,), None
+        symbols.setdefault("fail_nth", of_memory)
     return symbols
 
 

@@ -15,6 +15,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ from kmem_spec.gfp import ZERO
 FOLDER: Final = Path(__file__).parent
 FLAGS: Final = ("-std=c11", "-O2", "-fPIC", "-shared", "-pthread")
 CHOICE: Final = "KMEM_ORACLE_DRIVER"
+MEMORY_FAIL_NTH: Final = "kmem_oracle_memory_fail_nth"
+COUNTS: Final = "kmem_oracle_memory_counts"
 _POINTER: Final = ctypes.c_void_p
 
 
@@ -70,6 +73,22 @@ def build(source: str, command: list[str]) -> Path | None:
     return result
 
 
+@functools.lru_cache(maxsize=1)
+def failing() -> Path | None:
+    """Return the library that makes memory from the system fail, None where it cannot be made."""
+    if compiled() is None or sys.platform != "linux":
+        return None
+    return build("fail.c", compiler())
+
+
+def memory_function(name: str) -> ctypes._NamedFuncPointer | None:
+    """Return a function of that library, None where this process was started without it."""
+    try:
+        return ctypes.CDLL(None)[name]
+    except AttributeError:
+        return None
+
+
 def names(library: ctypes.CDLL) -> tuple[str, ...]:
     """Return the calls that a driver knows, each at the place of its code."""
     function = library.kmem_oracle_name
@@ -104,6 +123,11 @@ class NativeDriver:
                 raise AssertionError(f"the driver in C knows no {name}")
         if watch:
             hook(self._driver, watch)
+        counts = memory_function(COUNTS)
+        if counts is not None:
+            count_by = library.kmem_oracle_count_by
+            count_by.argtypes, count_by.restype = [_POINTER, _POINTER], None
+            count_by(self._driver, ctypes.cast(counts, _POINTER))
         run, run_threads = library.kmem_oracle_run, library.kmem_oracle_run_threads
         run.argtypes, run.restype = [_POINTER, ctypes.c_uint64, ctypes.c_uint64], None
         self._run: Callable[[int, int, int], None] = run

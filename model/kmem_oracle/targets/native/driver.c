@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "calls_cache.h"
@@ -125,7 +126,8 @@ static void run_one(struct driver *d, enum call call, u64 out, const u64 *a)
 
 static void *mapped(size_t size)
 {
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *memory = (void *)syscall(SYS_mmap, NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0); /* never made to fail */
     if (memory == MAP_FAILED)
         _exit(OUT_OF_MEMORY);
     return memory;
@@ -184,7 +186,11 @@ static void run(struct driver *d, struct part *part, u64 count)
 void kmem_oracle_run(struct driver *d, u64 base, u64 count)
 {
     current = d;
+    if (d->counts)
+        d->counts(true);
     run(d, (struct part *)(d->memory + base), count);
+    if (d->counts)
+        d->counts(false);
 }
 
 static struct lane {
@@ -277,6 +283,9 @@ bool kmem_oracle_bind(struct driver *d, const char *name, void (*function)(void)
         }
     return false;
 }
+
+/* Let the driver say when the target's requests to the system count. */
+void kmem_oracle_count_by(struct driver *d, void (*counts)(bool)) { d->counts = counts; }
 
 /* Return the bytes of a part. */
 u64 kmem_oracle_part(void) { return sizeof(struct part); }

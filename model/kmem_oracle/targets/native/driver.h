@@ -88,6 +88,7 @@ struct driver {
     struct header *header;
     bool threads; /* others use the same objects */
     struct times *times; /* of the call in hand, where there are threads */
+    void (*counts)(bool); /* whether the target's requests to the system count, to fail the n-th; or NULL */
     void *(*more)(size_t); /* zeroed memory of the driver's own, for ever */
     struct held **held;    /* by id, in leaves */
     struct home **homes;
