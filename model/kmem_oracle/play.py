@@ -117,13 +117,13 @@ class Playing:
     ) -> Play | None:
         """Judge a chunk."""
         take, event_of = judge.take, self._reader.event
-        past = self._past
+        known = self._past.append
         self._reader.begin(notes)
         for op, record in zip(chunk, records, strict=False):
             event = event_of(op, record)
             if event is None:
                 continue
-            past.append(op)
+            known(op)
             finding = take(*event)
             if finding is not None:
                 return self._found(finding)
@@ -132,7 +132,7 @@ class Playing:
         if death.unusable:
             raise CouldNotRun(death.unusable)
         lost_op = chunk[min(death.index, len(chunk) - 1)]  # after its last call, nothing was asked of it
-        past.append(lost_op)
+        known(lost_op)
         finding = judge.lose(self._reader.lost(lost_op, death.how))
         return None if finding is None else self._found(finding)
 

@@ -55,7 +55,7 @@ class Objects(Cycles):
             api, args = call
             plan = self.plans[api].get(args) or self.plan(call)
         asked = plan.asked
-        result = answer.result
+        result, usable = answer[:2]
         if not plan.legal:
             finding = self.wrong_mask(call, asked)
             if finding is not None:
@@ -88,7 +88,7 @@ class Objects(Cycles):
         if self.ignored and result in self.ignored:
             self.ignore(result, asked)
             return None
-        size, usable = asked.size, answer[1]
+        size = asked.size
         own = (usable if usable > size else size) if plan.simple else extent_of(asked, usable) + asked.guard
         live = new_live((asked, self.events, usable, size, asked.zero_to > 0))
         try:
