@@ -130,7 +130,7 @@ def campaign(
     Errors   CouldNotRun, ProfileError, OSError where the state cannot be kept
     """
     with ExitStack() as stack:
-        workers = [stack.enter_context(worker_for(budget)) for _ in range(WORKERS)]
+        workers = [stack.enter_context(worker_for(budget, target)) for _ in range(WORKERS)]
         with workers[0].open(target) as run:
             promised = load(profile or run.profile or "contract")
             apis = run.apis
@@ -163,7 +163,7 @@ def replay(
 
     Errors   CouldNotRun, ProfileError
     """
-    with worker_for(budget) as worker:
+    with worker_for(budget, target) as worker:
         with worker.open(target) as run:
             promised = load(profile or run.profile or "contract")
             result = Result(target.label, promised, 0, run.apis)
@@ -351,6 +351,7 @@ def signature(outcome: Play) -> tuple[str, str]:
     return outcome.finding.clause, outcome.ops[-1].api if outcome.ops else ""
 
 
-def worker_for(budget: Budget) -> Worker:
-    """Return a worker, not started, with the limits of a budget."""
-    return Worker(call_seconds=budget.call_seconds, memory_limit=budget.memory)
+def worker_for(budget: Budget, *targets: Target) -> Worker:
+    """Return a worker for targets, not started, with the limits of a budget."""
+    libraries = all(target.kind == "library" for target in targets)
+    return Worker(call_seconds=budget.call_seconds, memory_limit=budget.memory, native=libraries)

@@ -70,7 +70,7 @@ def compare(
     """
     apis = []
     promised = []
-    with worker_for(budget) as worker:
+    with worker_for(budget, *targets) as worker:
         for target in targets:
             with worker.open(target) as run:
                 apis.append(run.apis.union(DRIVERS))

@@ -12,6 +12,7 @@ from kmem_oracle.reports.c_program import c_program
 from kmem_oracle.reports.c_source import over_malloc
 from kmem_oracle.reports.kunit import kunit, why_not
 from kmem_oracle.reports.pytest_function import pytest_function
+from kmem_oracle.targets.library import FAIL_NTH
 from kmem_oracle.threads import Threaded
 
 
@@ -45,13 +46,20 @@ def _save_one(folder: str, result: Result, profile: str, suffix: str) -> list[st
     if profile.endswith(".toml"):
         profile = str(Path(profile).resolve())
     forms = {f"test_{stem}.py": pytest_function(result, f"test_{stem}", profile or result.profile.name)}
-    if over_malloc(result.target) or Path(result.target).is_file():
+    if over_malloc(result.target) or (Path(result.target).is_file() and not _needs_us(result)):
         forms[f"{script.stem}.c"] = c_program(result, f"{script.stem}.c")
     if why_not(result.play.ops) is None:
         forms[f"{stem}_kunit.c"] = kunit(result, stem)
     for name, content in sorted(forms.items()):
         (script.parent / name).write_text(content, encoding="utf-8")
     return [str(script), *(str(script.parent / name) for name in sorted(forms))]
+
+
+def _needs_us(result: Result) -> bool:
+    """Say whether memory has to fail that the library has from the system: it alone cannot see to that."""
+    assert result.play is not None
+    fails = any(op.api == "fail_nth" for op in result.play.ops)
+    return fails and FAIL_NTH.encode() not in Path(result.target).read_bytes()
 
 
 def _save_threads(folder: Path, result: Result, play: Threaded) -> str:

@@ -23,7 +23,7 @@ from typing import Final, Self
 
 from kmem_oracle.script import Op
 from kmem_oracle.targets.family import ending
-from kmem_oracle.targets.native import compiled, names
+from kmem_oracle.targets.native import compiled, failing, names
 from kmem_oracle.targets.packed import Packer
 from kmem_oracle.targets.records import (
     AHEAD,
@@ -97,8 +97,8 @@ class Worker:
     ) -> None:
         """Start nothing yet. Units: seconds that one call may take, bytes that a target may map.
 
-        `native` says that a library may be driven in C, where that can be compiled; `threads` is how many
-        may run side by side in one target.
+        `native` says that the target is a library, which may be driven in C where that can be compiled, and
+        the memory that it has from the system be made to fail; `threads` is how many may run side by side.
         """
         self.call_seconds = call_seconds
         self._parts = max(AHEAD, threads)
@@ -117,6 +117,9 @@ class Worker:
             environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
             # Some malloc libraries want static TLS, of which a process has only what this reserves.
             environment.setdefault("GLIBC_TUNABLES", "glibc.rtld.optional_static_tls=65536")
+            if self._native and (preloaded := failing()) is not None:
+                before = environment.get("LD_PRELOAD")
+                environment["LD_PRELOAD"] = f"{preloaded}:{before}" if before else str(preloaded)
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "kmem_oracle.targets.worker", str(file.fileno())],
                 stdin=subprocess.PIPE,
