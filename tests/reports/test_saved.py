@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -69,7 +70,9 @@ def test_every_form_shows_the_fault_and_passes_on_a_correct_library(targets: Pat
 def run_pytest(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run pytest on a saved function, away from this project's settings."""
     command = [sys.executable, "-m", "pytest", "-q", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=Path(str(arguments[0])).parent)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    folder = Path(str(arguments[0])).parent
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
 
 
 def test_a_misuse_on_another_target_fails_no_function_of_an_allocators_fault(tmp_path: Path) -> None:
