@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Final, NoReturn
 
 from kmem_oracle import campaign, threads
@@ -341,8 +342,19 @@ def _judging(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _unforeseen(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show a mistake of our own, and end the process as one that could not run."""
+    sys.__excepthook__(kind, error, trace)
+    _fail(f"a mistake of kmem-oracle's own, above; please report it: {error}")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(COULD_NOT_RUN)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    if argv is None:  # a process of its own: what nobody foresaw is no violation, which 1 would say
+        sys.excepthook = _unforeseen
     arguments = parser().parse_args(argv)
     report: str | None = vars(arguments).get("json")
     try:

@@ -452,3 +452,13 @@ def test_a_reader_that_goes_away_is_no_traceback(arguments: list[str]) -> None:
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (COULD_NOT_RUN, "")
+
+
+def test_a_mistake_of_our_own_is_no_violation() -> None:
+    code = (
+        "import sys; from kmem_oracle import cli; cli.clauses = None; sys.argv[1:] = ['clauses']; cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("kmem-oracle: a mistake of kmem-oracle's own")
