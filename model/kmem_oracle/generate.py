@@ -354,7 +354,7 @@ class Generator(Cycles, ShapePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
     def mixed(self, turn: int) -> Iterator[Op]:
         """Everything at random, with many objects live."""
         wanted = self.random.choice((20, 200, 1500))
-        for _ in range(5000 if turn == 0 else 20000):
+        for _ in range(5000 if turn == 0 else 8000):
             draw = self.random.random()
             full = len(self.live) >= wanted or self.bytes > KEPT // 2
             if draw < (0.25 if full else 0.6):
