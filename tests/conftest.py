@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ NEEDS = "needs(tool, ...): the test is not run, and listed by name, where a tool
 
 
 def is_missing(tool: str) -> bool:
-    """Say whether there is neither a command nor a Python module of that name."""
+    """Say whether there is neither a command nor a Python module of that name, nor is it this system's."""
+    if tool == "linux":
+        return sys.platform != "linux"
     if tool == "cc":
         tool = os.environ.get("CC", "cc").split()[0]
     return shutil.which(tool) is None and (not tool.isidentifier() or importlib.util.find_spec(tool) is None)

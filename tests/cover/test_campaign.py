@@ -46,15 +46,7 @@ void kfree(const void *p) { (void)p; }
 """
 
 
-def compiled(source: str, folder: Path, name: str = "libmine.so") -> Path:
-    file = folder / "mine.c"
-    file.write_text(source, encoding="utf-8")
-    command = [*build.compiler(), "-shared", "-fPIC", "-w", "-o", str(folder / name), str(file)]
-    subprocess.run(command, check=True)
-    return folder / name
-
-
-def check(target: Target, calls: int = 20_000, **course: object) -> Result:
+def check(target: Target, calls: int = 20_000, course: Course | None = None) -> Result:
     return campaign(
         target,
         profile="",
@@ -62,7 +54,7 @@ def check(target: Target, calls: int = 20_000, **course: object) -> Result:
         budget=Budget(calls=calls, shrink=1.0),
         waived=NONE,
         progress=lambda *_: None,
-        course=Course(**course),  # type: ignore[arg-type]  # the tests name the fields
+        course=course,
     )
 
 
@@ -77,10 +69,10 @@ def test_of_all_phases_each_share_has_its_own_and_together_they_are_all() -> Non
 
 @pytest.mark.needs("cc")
 def test_to_keep_going_is_to_find_what_else_there_is(tmp_path: Path) -> None:
-    target = Target("library", str(compiled(TWO_FAULTS, tmp_path)), "mine")
+    target = Target("library", str(build.shared(TWO_FAULTS, tmp_path)), "mine")
     first = check(target)
     assert len(first.found) == 1
-    result = check(target, keep_going=True)
+    result = check(target, course=Course(keep_going=True))
     clauses = [found.play.finding.clause for found in result.found if found.play.finding is not None]
     assert {"SLAB-ZERO-SIZE", "SLAB-ALIGN-POWER"} <= set(clauses)
     assert len({signature(found.play) for found in result.found}) == len(result.found)
@@ -118,18 +110,18 @@ def test_a_phase_that_is_done_is_not_played_again_and_still_counts(tmp_path: Pat
 
 @pytest.mark.needs("cc")
 def test_what_was_found_is_played_first_next_time_also_on_another_build(tmp_path: Path) -> None:
-    library = compiled(TWO_FAULTS, tmp_path)
+    library = build.shared(TWO_FAULTS, tmp_path)
     target = Target("library", str(library), "mine")
-    found = check(target, state=tmp_path / "state")
+    found = check(target, course=Course(state=tmp_path / "state"))
     assert found.found
     (kept,) = (tmp_path / "state" / CORPUS).iterdir()
-    again = check(target, state=tmp_path / "state")
+    again = check(target, course=Course(state=tmp_path / "state"))
     assert again.phase == f"found before: {kept.name}"
     mended = TWO_FAULTS.replace("return NULL; /* not", "return (void *)16; /*").replace(
         "n == 64 ? 8 : 0", "0"
     )
-    compiled(mended, tmp_path)
-    other = check(target, calls=3_000, state=tmp_path / "state")
+    build.shared(mended, tmp_path)
+    other = check(target, calls=3_000, course=Course(state=tmp_path / "state"))
     assert other.before == 0
     assert other.phase != f"found before: {kept.name}"
     assert kept.exists()
@@ -221,8 +213,8 @@ def by_jobs(target: Target, jobs: int, calls: int, course: Course) -> Result:
 
 @pytest.mark.needs("cc")
 def test_two_jobs_find_what_one_finds(tmp_path: Path) -> None:
-    target = Target("library", str(compiled(TWO_FAULTS, tmp_path)), "mine")
-    one = check(target, calls=40_000, keep_going=True)
+    target = Target("library", str(build.shared(TWO_FAULTS, tmp_path)), "mine")
+    one = check(target, calls=40_000, course=Course(keep_going=True))
     two = by_jobs(target, 2, 40_000, Course(keep_going=True))
     assert {signature(each.play) for each in one.found} == {signature(each.play) for each in two.found}
     assert two.calls >= 40_000
@@ -234,7 +226,7 @@ def test_a_target_that_cannot_be_run_is_told_by_jobs_as_well() -> None:
 
 
 def test_the_table_says_what_was_exercised_where() -> None:
-    result = check(MODEL, calls=3_000, table=True)
+    result = check(MODEL, calls=3_000, course=Course(table=True))
     lines = table.lines(result)
     row = next(line for line in lines if line.startswith("SLAB-ALIGN "))
     assert "boundaries" in row

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cover.behind import MARK, NONE, command, gone
+from tests.cover.behind import NONE, command
 from tests.targets import build, drivers
 
 from kmem_oracle.campaign import Budget, campaign, replay
@@ -16,7 +13,7 @@ from kmem_oracle.compare import compare
 from kmem_oracle.script import parse
 from kmem_oracle.targets.process import Target
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+pytestmark = [pytest.mark.needs("linux"), pytest.mark.usefixtures("mark")]  # it looks for processes in /proc
 EVERY_FAMILY = """
 c = kmem_cache_create("c", 40, 8, SLAB_HWCACHE_ALIGN, ctor)
 d = kmem_cache_create_26("d", 72, 8, 0, ctor, dtor)
@@ -41,15 +38,6 @@ mempool_fail(m, 1); f = mempool_alloc(m, GFP_NOWAIT); mempool_free(f, m)
 mempool_resize(m, 2); mempool_destroy(m)
 kfree(NULL); kfree(ZERO_SIZE_PTR)
 """
-
-
-@pytest.fixture(autouse=True)
-def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Mark all processes that a test starts; none of them may stay."""
-    text = uuid.uuid4().hex
-    monkeypatch.setenv(MARK, text)
-    yield text
-    assert gone(text)
 
 
 @pytest.mark.needs("cc")

@@ -6,11 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
-from collections.abc import Iterator
 
 import pytest
-from tests.cover.behind import MARK, NONE, bad, command, gone, marked
+from tests.cover.behind import NONE, bad, command, gone, marked
 from tests.targets import drivers
 
 from kmem_oracle.campaign import Budget
@@ -23,16 +21,7 @@ from kmem_spec.profile import load
 
 THREE = "kfree(NULL); kfree(NULL); a = kmalloc(8, GFP_KERNEL); b = kmalloc(8, GFP_KERNEL)"  # the third is bad
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-
-
-@pytest.fixture(autouse=True)
-def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Mark all processes that a test starts; none of them may stay."""
-    text = uuid.uuid4().hex
-    monkeypatch.setenv(MARK, text)
-    yield text
-    assert gone(text)
+pytestmark = [pytest.mark.needs("linux"), pytest.mark.usefixtures("mark")]  # it looks for processes in /proc
 
 
 def declined(target: Target) -> str:

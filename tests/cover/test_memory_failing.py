@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -53,14 +52,6 @@ void free_pages(unsigned long p, unsigned order) { if (p) munmap((void *)p, 4096
 """
 
 
-def library(folder: Path, *switches: str) -> Path:
-    source, result = folder / "mine.c", folder / "libmine.so"
-    source.write_text(SOURCE, encoding="utf-8")
-    command = [*build.compiler(), "-shared", "-fPIC", "-w", *switches, "-o", str(result), str(source)]
-    subprocess.run(command, check=True)
-    return result
-
-
 def check(path: Path, calls: int) -> Result:
     return campaign(
         Target("library", str(path), str(path)),
@@ -73,13 +64,13 @@ def check(path: Path, calls: int) -> Result:
 
 
 def test_a_library_that_copes_passes(tmp_path: Path) -> None:
-    result = check(library(tmp_path), 40_000)
+    result = check(build.shared(SOURCE, tmp_path), 40_000)
     assert result.play is None
     assert "fail_nth" in result.apis
 
 
 def test_one_that_loses_an_object_then_is_found_and_nowhere_else(tmp_path: Path) -> None:
-    result = check(library(tmp_path, "-DFORGETFUL"), 40_000)
+    result = check(build.shared(SOURCE, tmp_path, "-DFORGETFUL"), 40_000)
     assert result.play is not None
     assert result.play.finding is not None
     assert result.play.finding.clause == "SLAB-REALLOC-FAIL"
@@ -89,7 +80,7 @@ def test_one_that_loses_an_object_then_is_found_and_nowhere_else(tmp_path: Path)
 
 
 def test_the_nth_request_fails_and_no_other(tmp_path: Path) -> None:
-    target = Target("library", str(library(tmp_path)), "mine")
+    target = Target("library", str(build.shared(SOURCE, tmp_path)), "mine")
     ops = parse("""
         fail_nth(2)
         a = kmalloc(100, GFP_KERNEL); b = kmalloc(100, GFP_KERNEL); c = kmalloc(100, GFP_KERNEL)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import ctypes.util
 import os
 import signal
-import sys
 import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.cover.behind import marked
 from tests.targets import build
 
 from kmem_oracle.play import Play, play
@@ -31,37 +29,8 @@ K = GFP_KERNEL
 MODEL = Target("model", "", "model")
 MODEL_APIS = set(open_model().functions)
 MIB = 1 << 20
-MARK = "KMEM_ORACLE_TEST_MARK"
-HERE = os.getpid()
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-
-
-def marked(mark: str) -> list[int]:
-    """Return the processes with the mark in their environment, but for this one."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != HERE:
-            try:
-                environment = (folder / "environ").read_bytes()
-                state = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-            except OSError:
-                continue
-            if f"{MARK}={mark}".encode() in environment and state != "Z":
-                found.append(int(folder.name))
-    return found
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Mark all processes that a test starts, and look for them when it is over."""
-    mark = uuid.uuid4().hex
-    monkeypatch.setenv(MARK, mark)
-    yield mark
-    deadline = time.monotonic() + 5
-    while marked(mark) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert marked(mark) == []
+pytestmark = [pytest.mark.needs("linux"), pytest.mark.usefixtures("mark")]  # it looks for processes in /proc
 
 
 def worker(*, call_seconds: float = 5.0, memory: int = 0) -> Worker:
@@ -148,9 +117,9 @@ def test_a_target_that_is_killed_while_it_reads_is_followed_by_another() -> None
                 time.sleep(delay / 5000)
 
 
-def test_an_exception_ends_the_worker_as_well(nothing_stays_behind: str) -> None:
+def test_an_exception_ends_the_worker_as_well(mark: str) -> None:
     with pytest.raises(KeyError), worker() as started, started.open(MODEL):
-        assert len(marked(nothing_stays_behind)) == 2
+        assert len(marked(mark)) == 2
         raise KeyError
     assert started.message is not None
 
@@ -214,9 +183,9 @@ def test_a_process_that_may_map_next_to_nothing_is_declined(targets: Path) -> No
     assert message
 
 
-def test_a_worker_that_is_gone_is_declined(nothing_stays_behind: str) -> None:
+def test_a_worker_that_is_gone_is_declined(mark: str) -> None:
     with worker() as started:
-        while not (found := marked(nothing_stays_behind)):  # its environment shows a little after its start
+        while not (found := marked(mark)):  # its environment shows a little after its start
             time.sleep(0.01)
         for pid in found:
             os.kill(pid, signal.SIGKILL)
@@ -280,11 +249,11 @@ def test_what_a_target_prints_goes_nowhere(targets: Path, capfd: pytest.CaptureF
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_target_that_is_killed_from_outside_dies_with_that_signal(nothing_stays_behind: str) -> None:
+def test_a_target_that_is_killed_from_outside_dies_with_that_signal(mark: str) -> None:
     with worker() as started:
-        before = set(marked(nothing_stays_behind))
+        before = set(marked(mark))
         with started.open(MODEL) as run:
-            (child,) = set(marked(nothing_stays_behind)) - before
+            (child,) = set(marked(mark)) - before
             os.kill(child, signal.SIGKILL)
             run.start([Op("kmalloc", 1, (8, K))])
             records, _, died = run.finish()
@@ -293,12 +262,12 @@ def test_a_target_that_is_killed_from_outside_dies_with_that_signal(nothing_stay
 
 
 def test_a_target_that_dies_between_two_chunks_leaves_no_records_of_the_second(
-    nothing_stays_behind: str,
+    mark: str,
 ) -> None:
     with worker() as started:
-        before = set(marked(nothing_stays_behind))
+        before = set(marked(mark))
         with started.open(MODEL) as run:
-            (child,) = set(marked(nothing_stays_behind)) - before
+            (child,) = set(marked(mark)) - before
             for _ in range(AHEAD + 1):
                 run.start([Op("kmalloc", 1, (8, K))] * 10)
                 assert run.finish()[2] is None

@@ -169,6 +169,9 @@ def test_a_library_that_locks_passes(variant: str, tmp_path: Path) -> None:
     assert result.counts["MEM-APART"] > 10_000
 
 
+TWO_OWNERS = ("MEM-APART", "MEM-KEEP", "MEM-ZERO", "GFP-ZERO", "MEM-RETURNS")  # what these can break
+
+
 @pytest.mark.needs("cc")
 @pytest.mark.parametrize(
     "fault", ["RACE_FREELIST", "RACE_BUDDY", "RACE_KREALLOC", "RACE_VM_HOLE", "RACE_POOL"]
@@ -177,24 +180,21 @@ def test_a_lock_that_is_missing_shows(fault: str, tmp_path: Path) -> None:
     result = run(build.library(fault, directory=tmp_path), calls=400_000)
     assert isinstance(result.play, Threaded)
     assert result.play.finding is not None
-    assert result.play.finding.who == "allocator"  # which clause breaks first differs from run to run
-    assert 0 <= result.play.again <= AGAIN
+    assert result.play.finding.clause in TWO_OWNERS  # which of them breaks first differs from run to run
+    assert 0 < result.play.again <= AGAIN
     assert result.play.marked
 
 
 @pytest.mark.needs("cc")
 def test_a_crash_between_threads_is_a_finding(tmp_path: Path) -> None:
-    source = tmp_path / "crash.c"
-    source.write_text(
+    source = (
         "#include <stdlib.h>\n#include <stdatomic.h>\nstatic atomic_int inside, calls;\n"
         "void *kmalloc(size_t n, unsigned g) {\n"
         "  (void)g; if (atomic_fetch_add(&inside, 1) && ++calls > 9) abort();\n"
         "  void *p = NULL; if (posix_memalign(&p, 4096, n)) p = NULL; inside--; return p; }\n"
         "void kfree(const void *p) { free((void *)p); }\n"
     )
-    library = tmp_path / "libcrash.so"
-    command = [*build.compiler(), "-shared", "-fPIC", "-w", "-pthread", "-o", str(library), str(source)]
-    subprocess.run(command, check=True)
+    library = build.shared(source, tmp_path)
     result = run(library)
     assert result.play is not None
     assert result.play.finding is not None
@@ -204,8 +204,7 @@ def test_a_crash_between_threads_is_a_finding(tmp_path: Path) -> None:
 
 @pytest.mark.needs("cc")
 def test_a_deadlock_is_a_finding(tmp_path: Path) -> None:
-    source = tmp_path / "stuck.c"
-    source.write_text(
+    source = (
         "#include <stdlib.h>\n#include <pthread.h>\n"
         "static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER; static int calls;\n"
         "void *kmalloc(size_t n, unsigned g) { (void)g; void *p = NULL; pthread_mutex_lock(&m);\n"
@@ -213,9 +212,7 @@ def test_a_deadlock_is_a_finding(tmp_path: Path) -> None:
         "  pthread_mutex_unlock(&m); return p; }\n"
         "void kfree(const void *p) { free((void *)p); }\n"
     )
-    library = tmp_path / "libstuck.so"
-    command = [*build.compiler(), "-shared", "-fPIC", "-w", "-pthread", "-o", str(library), str(source)]
-    subprocess.run(command, check=True)
+    library = build.shared(source, tmp_path)
     result = campaign(
         Target("library", str(library), library.name),
         threads=3,

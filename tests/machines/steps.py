@@ -41,7 +41,7 @@ def start(**drawn: Drawn) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """Make a method a rule that runs once, before all others, and count what it comes by."""
 
     def declare(method: Callable[P, None]) -> Callable[P, None]:
-        made: Callable[P, None] = initialize(**drawn)(_counted(method))  # type: ignore[call-overload]  # as above
+        made: Callable[P, None] = initialize(**drawn)(_counted(method))  # type: ignore[call-overload]  # none is a target
         return made
 
     return declare

@@ -92,6 +92,15 @@ def bad(name: str, *, directory: Path) -> Path:
     return _compiled(name, folder / f"{name}.c", sorted(folder.glob("*.h")), [], directory)
 
 
+def shared(source: str, folder: Path, *switches: str, name: str = "libmine.so") -> Path:
+    """Return a text in C compiled to a shared library in `folder`, where it replaces what was there."""
+    file, result = folder / f"{name}.c", folder / name
+    file.write_text(source, encoding="utf-8")
+    command = [*compiler(), "-shared", "-fPIC", "-w", "-pthread", *switches, "-o", str(result), str(file)]
+    subprocess.run(command, check=True)
+    return result
+
+
 def _listed(line: str, file: str = "kmem_faults.h") -> dict[str, str]:
     header = (HERE / file).read_text(encoding="utf-8")
     return {found[1]: found[2].strip() for found in re.finditer(line, header, re.MULTILINE)}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from kmem_oracle.script import Op
 from kmem_oracle.targets.access import Access
 from kmem_oracle.targets.areas import AreaCalls
 from kmem_oracle.targets.copies import CopyCalls
@@ -80,7 +79,7 @@ class Driver(PoolCalls, CopyCalls, AreaCalls):
         }
         self._rules = {api.name: self._rule(api) for api in APIS.values()}
 
-    def run(self, ops: Sequence[Op], base: int) -> None:
+    def run(self, ops: Sequence[tuple[str, int, tuple[int, ...]]], base: int) -> None:
         """Run a chunk; the record of call k goes to byte `base` + k records, notes behind them all."""
         words, pack, memory = self.words, RECORD.pack_into, self._memory
         rules, size = self._rules, RECORD.size

@@ -283,9 +283,7 @@ class Run:
                 raise CouldNotRun(str(message[1]))
             else:
                 assert message[0] == "ready"
-                names = message[1]
-                assert isinstance(names, list)
-                self.apis = frozenset(str(name) for name in names)
+                self.apis = frozenset(str(message[1]).split())
                 self.profile = str(message[2])
                 self.in_c = bool(message[3])
                 self.seen = bool(message[4])

@@ -14,7 +14,7 @@ from typing import Final
 
 LENGTH: Final = struct.Struct("<I")
 MARK: Final = bytes.fromhex("9f3ac15e07d2b8644be091fd2c7a6d18")
-Message = tuple[str | int | list[str] | list[tuple[str, int, tuple[int, ...]]], ...]
+Message = tuple[str | int | list[tuple[str, int, tuple[int, ...]]], ...]
 
 
 def send(descriptor: int, message: Message, *, marked: bool = False) -> None:

@@ -88,7 +88,16 @@ def _run(
         send(outbox, ("unusable", str(error)))
         return
     packed = native is not None and bool(target.symbols)
-    send(outbox, ("ready", sorted(runnable(target.functions)), target.profile, int(packed), int(target.seen)))
+    send(
+        outbox,
+        (
+            "ready",
+            " ".join(sorted(runnable(target.functions))),
+            target.profile,
+            int(packed),
+            int(target.seen),
+        ),
+    )
     gc.disable()
     if native is not None and packed:
         in_c = NativeDriver(native, shared, target.symbols, target.largest, target.hook)
@@ -100,7 +109,9 @@ def _run(
         target.watch(driver.notes.asleep)
     try:
         while (message := receive(inbox)) is not None and message[0] == "ops":
-            driver.run(message[2], int(str(message[1])))  # type: ignore[arg-type]  # marshalled by `process`
+            ops = message[2]
+            assert isinstance(ops, list)
+            driver.run(ops, int(str(message[1])))
             send(outbox, ("done",))
     except Gone as gone:
         send(outbox, ("gone", str(gone)))
