@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from kmem_oracle import campaign
-from kmem_oracle.cli import target_of, waived_of
+from kmem_oracle.commands.judging import target_of, waived_of
 from kmem_oracle.reports import text
 from kmem_oracle.script import parse
 from kmem_spec.clauses import CLAUSES

@@ -150,7 +150,7 @@ def tell(config: pytest.Config, terms: Terms, clause: str) -> None:
 
 def _of_options(config: pytest.Config, target: str) -> Terms:
     """Return the terms that the command line states."""
-    from kmem_oracle.cli import target_of, waived_of
+    from kmem_oracle.commands.judging import target_of, waived_of
 
     target_of(target)
     waived = waived_of(config.getoption("kmem_waive") or "")

@@ -14,7 +14,8 @@ import pytest
 from tests.targets import build
 
 from kmem_oracle.campaign import Budget, campaign
-from kmem_oracle.cli import COULD_NOT_RUN, PASS, VIOLATION, main
+from kmem_oracle.cli import main
+from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION
 from kmem_oracle.script import parse
 from kmem_oracle.targets.process import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
@@ -455,9 +456,7 @@ def test_a_reader_that_goes_away_is_no_traceback(arguments: list[str]) -> None:
 
 
 def test_a_mistake_of_our_own_is_no_violation() -> None:
-    code = (
-        "import sys; from kmem_oracle import cli; cli.clauses = None; sys.argv[1:] = ['clauses']; cli.main()"
-    )
+    code = "import sys; from kmem_oracle import cli; cli.clauses.add = None; sys.argv[1:] = []; cli.main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2
     assert "Traceback" in done.stderr

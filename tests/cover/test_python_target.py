@@ -10,7 +10,8 @@ from tests.cover.behind import NONE
 from tests.targets.of_python import Toy
 
 from kmem_oracle.campaign import Budget, campaign
-from kmem_oracle.cli import COULD_NOT_RUN, PASS, VIOLATION, main
+from kmem_oracle.cli import main
+from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION
 from kmem_oracle.compare import compare
 from kmem_oracle.play import Play, Playing, play
 from kmem_oracle.script import Op, parse

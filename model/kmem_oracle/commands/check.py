@@ -1,0 +1,103 @@
+"""`kmem-oracle check TARGET`: judge an allocator by generated calls."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from pathlib import Path
+
+from kmem_oracle import campaign, threads
+from kmem_oracle.commands.common import Commands, Parser, positive, seconds
+from kmem_oracle.commands.judging import KINDS, could_not, judging_options, target_of, verdict, waived_of
+from kmem_oracle.jobs import in_jobs
+from kmem_oracle.reports import table
+from kmem_oracle.reports.progress import Bar
+from kmem_oracle.targets.process import CouldNotRun
+from kmem_spec.profile import ProfileError
+
+
+def add(commands: Commands[Parser]) -> None:
+    """Add the command."""
+    command = commands.add_parser("check", help="judge an allocator", description="Judge an allocator.")
+    command.add_argument("target", help=KINDS)
+    command.add_argument("--seed", type=int, default=1, help="replays a campaign (default 1)")
+    command.add_argument(
+        "--calls", type=positive, default=campaign.CALLS, help="judged calls (default 200000)"
+    )
+    command.add_argument("--time", type=seconds, default=campaign.SECONDS, help="seconds (default 60)")
+    command.add_argument(
+        "--keep-going", action="store_true", help="collect what differs, do not stop at the first"
+    )
+    command.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes (default 1)")
+    command.add_argument("--state", metavar="DIR", help="keep the state there, and take it up again")
+    command.add_argument(
+        "--table", action="store_true", help="say how often each phase exercised each clause"
+    )
+    command.add_argument(
+        "--threads",
+        type=_threads,
+        default=1,
+        metavar="N",
+        help="call a library from N threads at once; needs a C compiler (default 1)",
+    )
+    judging_options(command)
+    command.set_defaults(run=check)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Judge a target."""
+    budget = campaign.Budget(
+        calls=arguments.calls,
+        seconds=arguments.time,
+        call_seconds=arguments.call_time,
+        memory=arguments.memory << 20,
+    )
+    course = campaign.Course(
+        keep_going=arguments.keep_going,
+        state=None if arguments.state is None else Path(arguments.state),
+        table=arguments.table,
+    )
+    bar = Bar(budget, shown=sys.stderr.isatty())
+    try:
+        judged = functools.partial(campaign.campaign, course=course)
+        if arguments.threads > 1:
+            _alone(arguments, "--threads", jobs=1, keep_going=False, state=None, table=False)
+            judged = functools.partial(threads.campaign, threads=arguments.threads)
+        elif arguments.jobs > 1:
+            judged = functools.partial(in_jobs, jobs=arguments.jobs, course=course)
+        result = judged(
+            target_of(arguments.target),
+            profile=arguments.profile,
+            seed=arguments.seed,
+            budget=budget,
+            waived=waived_of(arguments.waive),
+            progress=bar,
+        )
+    except (CouldNotRun, ProfileError) as error:
+        bar.clear()
+        return could_not(arguments, str(error))
+    except OSError as error:
+        bar.clear()
+        return could_not(arguments, f"{error.filename or arguments.state}: {error.strerror}")
+    bar.clear()
+    if arguments.table:
+        print("\n".join(table.lines(result)))
+    return verdict(arguments, result)
+
+
+def _alone(arguments: argparse.Namespace, option: str, **others: object) -> None:
+    """See that options which do not go together are not given together.
+
+    Errors   CouldNotRun
+    """
+    given = [name for name, value in others.items() if vars(arguments)[name] != value]
+    if given:
+        raise CouldNotRun(f"{option} does not go together with --{given[0].replace('_', '-')}")
+
+
+def _threads(given: str) -> int:
+    """Return a number of threads."""
+    if not given.isdecimal() or not 1 <= int(given) <= threads.MOST:
+        raise argparse.ArgumentTypeError(f"must be a number of threads, 1 to {threads.MOST}")
+    return int(given)

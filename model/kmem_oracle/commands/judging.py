@@ -1,0 +1,98 @@
+"""What the commands share that judge a target: its name, their options, their verdict."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from kmem_oracle import campaign
+from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION, fail, positive, seconds, write_report
+from kmem_oracle.reports import machine, saved, text
+from kmem_oracle.targets.process import CouldNotRun, Target
+from kmem_spec.clauses import CLAUSES
+
+KINDS: Final = (
+    "model (or model:MIB, with so much memory), a path to a shared library, malloc: (this machine's own), "
+    "malloc:PATH, exec:COMMAND (a process that speaks JSON lines), "
+    "python:package.module:factory or python:file.py:factory"
+)
+
+
+def target_of(text_given: str) -> Target:
+    """Return the target that an argument names.
+
+    Errors   CouldNotRun
+    """
+    if text_given == "model" or text_given.startswith("model:"):
+        return Target("model", text_given.removeprefix("model").removeprefix(":"), text_given)
+    if text_given.startswith("malloc:"):
+        return Target("malloc", text_given.removeprefix("malloc:"), text_given)
+    for kind in ("exec", "python"):
+        if text_given.startswith(f"{kind}:"):
+            return Target(kind, text_given.removeprefix(f"{kind}:"), text_given)
+    if ":" in text_given and "/" not in text_given.partition(":")[0]:
+        raise CouldNotRun(f"unknown target {text_given!r}: a target is {KINDS}")
+    if not os.path.exists(text_given):  # noqa: PTH110  # Path.exists raises where a name is too long
+        raise CouldNotRun(f"{text_given}: no such file; a target is {KINDS}")
+    path = Path(text_given)
+    if not path.is_file():
+        raise CouldNotRun(f"{text_given}: not a file; a target is {KINDS}")
+    return Target("library", str(path.resolve()), text_given)
+
+
+def waived_of(given: str) -> frozenset[str]:
+    """Return the clauses to waive.
+
+    Errors   CouldNotRun for an unknown one
+    """
+    names = frozenset(name.strip() for name in given.split(",") if name.strip())
+    unknown = sorted(names - CLAUSES.keys())
+    if unknown:
+        raise CouldNotRun(f"unknown clause to waive: {', '.join(unknown)}; `kmem-oracle clauses` lists them")
+    return names
+
+
+def budget_of(arguments: argparse.Namespace) -> campaign.Budget:
+    """Return the limits of a run of one script."""
+    return campaign.Budget(call_seconds=arguments.call_time, memory=arguments.memory << 20)
+
+
+def verdict(arguments: argparse.Namespace, result: campaign.Result) -> int:
+    """Print and write what came of a run, and return the exit status."""
+    files = []
+    if arguments.save is not None and result.play is not None:
+        try:
+            files.extend(saved.save(arguments.save, result, arguments.profile))
+        except OSError as error:
+            print(f"kmem-oracle: cannot save to {arguments.save}: {error.strerror}", file=sys.stderr)
+    print("\n".join(text.verdict_lines(result, files)))
+    write_report(arguments.json, machine.as_json(result, files))
+    if machine.verdict_of(result) == "violation":
+        return VIOLATION
+    return COULD_NOT_RUN if result.interrupted else PASS
+
+
+def could_not(arguments: argparse.Namespace, message: str) -> int:
+    """Say why nothing could be run, on standard error and in the report."""
+    write_report(arguments.json, machine.error_json(arguments.target, message))
+    return fail(message)
+
+
+def judging_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of each command that judges a target."""
+    command.add_argument("--profile", default="", help="promises to judge by: a name or a .toml file")
+    command.add_argument("--waive", default="", metavar="CLAUSE,…", help="clauses not to judge")
+    command.add_argument("--json", metavar="FILE", help="write the verdict as JSON")
+    command.add_argument("--save", metavar="DIR", help="save a violation there, as script, C and tests")
+    command.add_argument(
+        "--call-time", type=seconds, default=campaign.CALL_SECONDS, help="seconds before a call hangs"
+    )
+    command.add_argument(
+        "--memory",
+        type=positive,
+        default=campaign.MEMORY >> 20,
+        help="MiB that the target may map (default 8192)",
+    )

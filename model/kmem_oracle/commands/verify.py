@@ -1,0 +1,48 @@
+"""`kmem-oracle verify`: prove the rules, and show that each proof can fail."""
+
+from __future__ import annotations
+
+import argparse
+
+from kmem_oracle.commands.common import Commands, Parser, fail, positive
+
+
+def add(commands: Commands[Parser]) -> None:
+    """Add the command."""
+    command = commands.add_parser("verify", help="prove the rules", description="Prove the rules.")
+    command.add_argument(
+        "patterns", nargs="*", help="obligations to prove: names, or patterns with * (default all)"
+    )
+    command.add_argument("--json", metavar="FILE", help="write the verdicts as JSON")
+    command.add_argument("--jobs", type=positive, default=2, help="processes (default 2)")
+    command.add_argument(
+        "--no-mutants", action="store_true", help="prove only; do not show that proofs can fail"
+    )
+    command.add_argument("--seed", type=_seed, default=0, help="of the solver; verdicts do not depend on it")
+    command.add_argument("--cross", action="store_true", help="ask cvc5, too, all that the proofs rest on")
+    command.add_argument("--fresh", action="store_true", help="use no verdict of an earlier run")
+    command.set_defaults(run=verify)
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Prove the rules."""
+    try:
+        from kmem_proofs import verify as prover
+    except ModuleNotFoundError as error:
+        return fail(f"verify needs {error.name}: install it with `pip install 'kmem-oracle[proofs]'`")
+    return prover.run(
+        arguments.patterns,
+        json_path=arguments.json,
+        jobs=arguments.jobs,
+        mutants=not arguments.no_mutants,
+        seed=arguments.seed,
+        cross=arguments.cross,
+        fresh=arguments.fresh,
+    )
+
+
+def _seed(given: str) -> int:
+    """Return a seed as Z3 takes it."""
+    if not given.isdecimal() or int(given) >= 1 << 31:
+        raise argparse.ArgumentTypeError("must be a whole number, 0 or more, below 2^31")
+    return int(given)
