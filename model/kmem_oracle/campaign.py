@@ -18,10 +18,11 @@ from kmem_oracle.play import Play, play
 from kmem_oracle.script import Op
 from kmem_oracle.shrink import Shrinker
 from kmem_oracle.targets.by_bytes import CONTENTS
-from kmem_oracle.targets.process import CouldNotRun, Target, Worker
+from kmem_oracle.targets.process import CouldNotRun, Run, Target, Worker
 from kmem_spec.gfp import NAMES
 from kmem_spec.judge import Judge
 from kmem_spec.profile import Profile, load
+from kmem_spec.profile import parse as parse_profile
 
 CALLS: Final = 200_000
 SECONDS: Final = 60.0
@@ -132,7 +133,7 @@ def campaign(
     with ExitStack() as stack:
         workers = [stack.enter_context(worker_for(budget, target)) for _ in range(WORKERS)]
         with workers[0].open(target) as run:
-            promised = load(profile or run.profile or "contract")
+            promised = promised_by(run, profile)
             apis = run.apis
             waived |= frozenset() if run.seen else CONTENTS
         generator = Generator(seed, promised, apis)
@@ -165,7 +166,7 @@ def replay(
     """
     with worker_for(budget, target) as worker:
         with worker.open(target) as run:
-            promised = load(profile or run.profile or "contract")
+            promised = promised_by(run, profile)
             result = Result(target.label, promised, 0, run.apis)
             waived |= frozenset() if run.seen else CONTENTS
         judge = Judge(promised, waived=waived, looked=True)
@@ -345,6 +346,16 @@ class _Hunt:
             worker.call_seconds = seconds
 
 
+def promised_by(run: Run, given: str) -> Profile:
+    """Return the profile to judge by: the given one, or else what the target names or spells out.
+
+    Errors   ProfileError
+    """
+    if not given and "\n" in run.profile:
+        return parse_profile(run.profile, "of the target")
+    return load(given or run.profile or "contract")
+
+
 def signature(outcome: Play) -> tuple[str, str]:
     """Return what tells violations apart: the clause, and the call that broke it."""
     assert outcome.finding is not None
@@ -354,4 +365,5 @@ def signature(outcome: Play) -> tuple[str, str]:
 def worker_for(budget: Budget, *targets: Target) -> Worker:
     """Return a worker for targets, not started, with the limits of a budget."""
     libraries = all(target.kind == "library" for target in targets)
-    return Worker(call_seconds=budget.call_seconds, memory_limit=budget.memory, native=libraries)
+    guest = any(target.kind == "linux" for target in targets)
+    return Worker(call_seconds=budget.call_seconds, memory_limit=budget.memory, native=libraries, guest=guest)

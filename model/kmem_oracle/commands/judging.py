@@ -17,7 +17,8 @@ from kmem_spec.clauses import CLAUSES
 KINDS: Final = (
     "model (or model:MIB, with so much memory), a path to a shared library, malloc: (this machine's own), "
     "malloc:PATH, exec:COMMAND (a process that speaks JSON lines), "
-    "python:package.module:factory or python:file.py:factory"
+    "python:package.module:factory or python:file.py:factory, "
+    "linux:NAME (a kernel, see `kmem-oracle kernel list`; options of its command line may follow, after commas)"
 )
 
 
@@ -30,7 +31,7 @@ def target_of(text_given: str) -> Target:
         return Target("model", text_given.removeprefix("model").removeprefix(":"), text_given)
     if text_given.startswith("malloc:"):
         return Target("malloc", text_given.removeprefix("malloc:"), text_given)
-    for kind in ("exec", "python"):
+    for kind in ("exec", "python", "linux"):
         if text_given.startswith(f"{kind}:"):
             return Target(kind, text_given.removeprefix(f"{kind}:"), text_given)
     if ":" in text_given and "/" not in text_given.partition(":")[0]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import functools
 import mmap
@@ -19,11 +18,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Final, Self
 
 from kmem_oracle.script import Op
 from kmem_oracle.targets.family import ending
-from kmem_oracle.targets.native import compiled, failing, names
+from kmem_oracle.targets.mailbox import SHARED
+from kmem_oracle.targets.native import compiled, failing
 from kmem_oracle.targets.packed import Packer
 from kmem_oracle.targets.records import (
     AHEAD,
@@ -59,9 +59,9 @@ class CouldNotRun(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to open: `kind` is model, malloc, library, exec or python.
+    """What to open: `kind` is model, malloc, library, exec, python or linux.
 
-    `name` is its path, the model's memory in MiB, a command, or a module and what is in it.
+    `name` is its path, the model's memory in MiB, a command, a module and what is in it, or a kernel.
     """
 
     kind: str
@@ -93,16 +93,24 @@ class Worker:
     """A worker process and the memory it shares with us. Use it as a context."""
 
     def __init__(
-        self, *, call_seconds: float, memory_limit: int, native: bool = True, threads: int = 1
+        self,
+        *,
+        call_seconds: float,
+        memory_limit: int,
+        native: bool = True,
+        threads: int = 1,
+        guest: bool = False,
     ) -> None:
         """Start nothing yet. Units: seconds that one call may take, bytes that a target may map.
 
         `native` says that the target is a library, which may be driven in C where that can be compiled, and
         the memory that it has from the system be made to fail; `threads` is how many may run side by side.
+        `guest` says that the target is a kernel, with which more memory is shared.
         """
         self.call_seconds = call_seconds
         self._parts = max(AHEAD, threads)
         self._native = native
+        self._guest = guest
         self.memory_limit = memory_limit
         self._loading: Target | None = None
         self._answered = False  # whether what is being loaded has said that it is, or why not
@@ -111,8 +119,8 @@ class Worker:
 
     def __enter__(self) -> Self:
         """Start the worker."""
-        with tempfile.TemporaryFile(prefix="kmem-oracle-") as file:
-            file.truncate(HEADER.size + self._parts * PART)
+        with _shared_file(guest=self._guest) as file:
+            file.truncate(SHARED if self._guest else HEADER.size + self._parts * PART)
             self._memory = mmap.mmap(file.fileno(), 0)
             environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
             # Some malloc libraries want static TLS, of which a process has only what this reserves.
@@ -287,7 +295,7 @@ class Run:
                 self.profile = str(message[2])
                 self.in_c = bool(message[3])
                 self.seen = bool(message[4])
-                self._packer = _packer() if self.in_c else None
+                self._packer = _packer(str(message[3])) if self.in_c else None
                 return
 
     def __enter__(self) -> Self:
@@ -420,12 +428,17 @@ class Run:
         self._ended = True
 
 
-@functools.lru_cache(maxsize=1)
-def _packer() -> Packer:
-    """Return what packs calls for the driver in C, which is there."""
-    driver = compiled()
-    assert driver is not None
-    return Packer(names(ctypes.CDLL(str(driver))))
+@functools.lru_cache(maxsize=8)
+def _packer(codes: str) -> Packer:
+    """Return what packs calls for a driver that knows them by these names, each at the place of its code."""
+    return Packer(codes.split())
+
+
+def _shared_file(*, guest: bool) -> IO[bytes]:
+    """Return an empty file without a name; that of a guest is memory alone, and never on a disk."""
+    if guest:
+        return os.fdopen(os.memfd_create("kmem-oracle"), "w+b")
+    return tempfile.TemporaryFile(prefix="kmem-oracle-")
 
 
 def _processor_seconds(pid: int) -> float:

@@ -16,15 +16,16 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Sequence
 from types import FrameType
-from typing import Final
+from typing import Final, Protocol
 
 from kmem_oracle.targets.access import Native
 from kmem_oracle.targets.driver import Driver, runnable
 from kmem_oracle.targets.family import die_with_parent, end_children, take_in_orphans
 from kmem_oracle.targets.library import open_library
 from kmem_oracle.targets.malloc import Malloc
-from kmem_oracle.targets.native import NativeDriver
+from kmem_oracle.targets.native import NativeDriver, names
 from kmem_oracle.targets.opened import Gone, Opened, Unusable
 from kmem_oracle.targets.wire import receive, receive_marked, send
 
@@ -52,7 +53,10 @@ def main(memory_fd: int) -> None:
                 os.setpgid(0, 0)
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 die_with_parent()
-                _run(inbox, outbox, shared, str(kind), str(name), int(str(memory_limit)), native)
+                if kind == "linux":
+                    _run_kernel(inbox, outbox, shared, memory_fd, str(name))
+                else:
+                    _run(inbox, outbox, shared, str(kind), str(name), int(str(memory_limit)), native)
                 code = 0
             except MemoryError:
                 code = OUT_OF_MEMORY
@@ -76,9 +80,7 @@ def _run(
 ) -> None:
     """Load the target, then run chunks of calls until told to stop."""
     send(outbox, ("pid", os.getpid()))
-    quiet = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(quiet, stream)
+    _be_quiet()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if limit and kind != "model":
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -94,7 +96,7 @@ def _run(
             "ready",
             " ".join(sorted(runnable(target.functions))),
             target.profile,
-            int(packed),
+            " ".join(names(native)) if native is not None and packed else "",
             int(target.seen),
         ),
     )
@@ -119,7 +121,44 @@ def _run(
         send(outbox, ("unusable", str(error)))
 
 
-def _serve_packed(inbox: int, outbox: int, driver: NativeDriver) -> None:
+def _run_kernel(inbox: int, outbox: int, shared: mmap.mmap, memory_fd: int, name: str) -> None:
+    """Boot a kernel, then run chunks of calls in it until told to stop."""
+    from kmem_oracle.targets.booted import Booted  # no other target has any use for a guest
+
+    send(outbox, ("pid", os.getpid()))
+    _be_quiet()
+    try:
+        kernel = Booted(name, shared, memory_fd)
+    except Unusable as error:
+        send(outbox, ("unusable", str(error)))
+        return
+    send(outbox, ("pid", kernel.pid))  # whose processor time tells a loop from a wait
+    said = kernel.said
+    send(outbox, ("ready", " ".join(sorted(kernel.calls)), kernel.profile, " ".join(said.codes), 1))
+    try:
+        _serve_packed(inbox, outbox, kernel)
+    except Gone as gone:
+        send(outbox, ("gone", str(gone), kernel.console()))
+
+
+def _be_quiet() -> None:
+    """Let nothing that a target prints or reads reach our own streams."""
+    quiet = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(quiet, stream)
+
+
+class Packed(Protocol):
+    """What runs calls that lie packed in the shared memory."""
+
+    def run(self, base: int, count: int) -> None:
+        """Run the calls of the part at byte `base`."""
+
+    def run_threads(self, base: int, counts: Sequence[int]) -> None:
+        """Run the calls of the parts from byte `base` on, each in a thread."""
+
+
+def _serve_packed(inbox: int, outbox: int, driver: Packed) -> None:
     """Run chunks of calls that lie packed in the shared memory."""
     while (message := receive(inbox)) is not None and message[0] in ("packed", "threads"):
         base, *counts = (int(str(number)) for number in message[1:])

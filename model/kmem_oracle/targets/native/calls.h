@@ -8,7 +8,7 @@
 static u64 product(u64 count, u64 size)
 {
     u64 all;
-    return __builtin_mul_overflow(count, size, &all) ? UINT64_MAX : all;
+    return __builtin_mul_overflow(count, size, &all) ? ~0ull : all;
 }
 
 static struct page *page_of(struct driver *d, u64 start)
@@ -183,7 +183,7 @@ static void split(struct driver *d, u64 out, const u64 *a)
         return skip(d);
     if (spoilt(d, a[0], held))
         return;
-    u64 start = held->start, pieces = held->size / PAGE_SIZE, most = 1ul << (a[1] < MAX_ORDER ? a[1] : MAX_ORDER);
+    u64 start = held->start, pieces = held->size / PAGE_SIZE, most = 1ul << (a[1] < TOP_ORDER ? a[1] : TOP_ORDER);
     if ((s64)a[0] > 0)
         let_go(d, held_at(d, a[0]));
     doing(d, CALLING);

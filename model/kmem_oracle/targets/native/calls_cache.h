@@ -10,25 +10,26 @@ static struct kmem_cache *cache_of(const struct home *home) { return (struct kme
 
 static mempool_t *pool_of(const struct home *home) { return (mempool_t *)home->handle; }
 
-static const char *cache_name(u64 id)
+/* A name for a cache with an id; it lasts until the next. */
+static const char *cache_name(struct driver *d, u64 id)
 {
-    static _Thread_local char name[40] = "kmem-oracle-";
-    char digits[20], *to = name + 12;
+    char digits[20], *to = d->name + 12;
     int count = 0;
+    memcpy(d->name, "kmem-oracle-", 12);
     do
         digits[count++] = (char)('0' + id % 10);
     while (id /= 10);
     while (count)
         *to++ = digits[--count];
     *to = '\0';
-    return name;
+    return d->name;
 }
 
 /* A cache whose constructor fills the object with the pattern of the cache's id. */
 static void create(struct driver *d, enum call call, u64 out, const u64 *a)
 {
     bool old = call == CALL_kmem_cache_create_26, has_ctor = a[4], has_dtor = old && a[5];
-    const char *name = a[0] ? cache_name(out) : NULL;
+    const char *name = a[0] ? cache_name(d, out) : NULL;
     struct home *home = new_home(d, a[1]);
     unsigned table = old ? CTOR_26 : CTOR;
     int ctor = has_ctor ? take_slot(table, home, out) : -1, dtor = has_dtor ? take_slot(DTOR_26, home, out) : -1;

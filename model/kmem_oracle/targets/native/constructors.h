@@ -22,7 +22,7 @@ static unsigned next_slot[3];
 static void imprint(unsigned table, unsigned number, void *object)
 {
     const struct slot *slot = &slots[table][number];
-    struct driver *d = current ? current : slot->home->driver;
+    struct driver *d = this_driver() ? this_driver() : slot->home->driver;
     struct notes *notes = d->notes;
     u64 was = ((volatile struct header *)d->header)->doing;
     if (notes->count == NOTES) {

@@ -6,20 +6,21 @@
 #ifndef KMEM_ORACLE_DRIVER_H
 #define KMEM_ORACLE_DRIVER_H
 
-#include <string.h>
-#include <time.h>
-
 #include "target.h"
 
-#define PAGE_SIZE 4096ul
-#define MAX_ORDER 10
+#ifdef __KERNEL__
+#include "../system.h"
+#else
+#include "system.h"
+#endif
+
+#define TOP_ORDER 10
 #define ZERO_SIZE 16ul    /* ZERO_SIZE_PTR */
 #define MOST_ITEMS 65536u /* objects of one bulk call */
 #define NOTES (1u << 16)  /* notes to a chunk */
 #define CHUNK 2048u       /* calls to a chunk */
 #define MOST_WORDS 10u    /* of one call */
 #define LEAF_BITS 12
-#define LEAVES (1u << 20)
 
 enum { DONE, SKIPPED, SPOILT };
 enum { CALLING, TOUCHING };
@@ -103,6 +104,7 @@ struct driver {
     } batch;
     void *items[MOST_ITEMS + 1];
     struct home nothing; /* what NULL is as a cache */
+    char name[40];       /* of the cache in hand */
 };
 
 static inline void barrier_for_the_parent(void) { __asm__ volatile("" ::: "memory"); }
@@ -113,25 +115,5 @@ static inline void doing(struct driver *d, u64 what)
     ((volatile struct header *)d->header)->doing = what;
     barrier_for_the_parent();
 }
-
-static u64 now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (u64)time.tv_sec * 1000000000u + (u64)time.tv_nsec;
-}
-
-static char lock;
-
-static inline void take_lock(void)
-{
-    while (__atomic_test_and_set(&lock, __ATOMIC_ACQUIRE))
-        ;
-}
-
-static inline void give_lock(void) { __atomic_clear(&lock, __ATOMIC_RELEASE); }
-
-/* The driver of this thread: the main one's copy, but for what it has in hand of one call. */
-static _Thread_local struct driver *current;
 
 #endif

@@ -3,8 +3,6 @@
 #ifndef KMEM_ORACLE_HANDS_H
 #define KMEM_ORACLE_HANDS_H
 
-#include <sched.h>
-
 #include "memory.h"
 
 #define PATIENCE 20 /* times that a thread lets others go on, for an object that one of them makes */
@@ -37,7 +35,7 @@ static struct held *awaited(struct driver *d, u64 id)
 {
     struct held *held = held_at(d, id);
     for (int turn = 0; !held && d->threads && turn < PATIENCE; turn++) {
-        sched_yield();
+        let_others_go_on();
         held = held_at(d, id);
     }
     if (held && d->threads) { /* another thread may have made it since this call began */

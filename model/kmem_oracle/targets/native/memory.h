@@ -5,9 +5,6 @@
 
 #include "driver.h"
 
-#define LOWEST 4096ul
-#define ADDRESS_END (1ul << 47)
-
 static bool reachable(u64 start, u64 size)
 {
     return start >= LOWEST && start <= ADDRESS_END && size <= ADDRESS_END - start;
@@ -30,7 +27,7 @@ static void fill(const struct driver *d, u64 start, u64 size, u64 id)
 
 static s64 first_difference(const unsigned char *one, const unsigned char *two, u64 size)
 {
-    if (memcmp(one, two, size) == 0)
+    if (same_bytes(one, two, size))
         return -1;
     for (u64 at = 0; at < size; at++)
         if (one[at] != two[at])

@@ -3,6 +3,7 @@
 #ifndef KMEM_ORACLE_TARGET_H
 #define KMEM_ORACLE_TARGET_H
 
+#ifndef __KERNEL__ /* which has all of these */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +15,8 @@ typedef unsigned int gfp_t;
 typedef struct mempool mempool_t;
 struct kmem_cache;
 struct page;
+#endif
+
 typedef void ctor_t(void *);
 typedef void ctor_26_t(void *, struct kmem_cache *, unsigned long);
 typedef void *give_t(gfp_t, void *);

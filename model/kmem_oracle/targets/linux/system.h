@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the driver has from the kernel that it runs in: time, a lock, which thread this is. */
+#ifndef KMEM_ORACLE_SYSTEM_H
+#define KMEM_ORACLE_SYSTEM_H
+
+#include "mailbox.h"
+
+#define LEAVES (1u << 14) /* of 2^LEAF_BITS ids each */
+#define LOWEST 4096ul
+#define ADDRESS_END (~0ul - 4095) /* error pointers lie behind it */
+
+static inline u64 now(void) { return ktime_get_ns(); }
+
+static DEFINE_SPINLOCK(lock);
+
+static inline void take_lock(void) { spin_lock(&lock); }
+
+static inline void give_lock(void) { spin_unlock(&lock); }
+
+static inline void let_others_go_on(void) { cond_resched(); }
+
+/* A user-mode kernel's memcmp goes byte by byte. */
+static inline bool same_bytes(const unsigned char *one, const unsigned char *two, u64 size)
+{
+    u64 at;
+    for (at = 0; at + 8 <= size; at += 8)
+        if (get_unaligned((const u64 *)(one + at)) != get_unaligned((const u64 *)(two + at)))
+            return false;
+    return memcmp(one + at, two + at, size - at) == 0;
+}
+
+/* The driver of this thread: the main one's copy, but for what it has in hand of one call. */
+struct driver;
+static struct {
+    struct task_struct *task;
+    struct driver *driver;
+} drivers[MOST_THREADS + 1]; /* the main one's first */
+
+static inline struct driver *this_driver(void)
+{
+    for (unsigned i = 0; i <= MOST_THREADS; i++)
+        if (drivers[i].task == current)
+            return drivers[i].driver;
+    return drivers[0].driver; /* a slab that was freed later, by another task */
+}
+
+static inline void become(struct driver *d, unsigned place)
+{
+    drivers[place].task = current;
+    drivers[place].driver = d;
+}
+
+#endif
