@@ -70,6 +70,7 @@ class Result:
     play      the first violation
     found     all that differ in the clause, or in the call that broke it
     by_phase  how often each clause was judged in each phase, where that was asked for
+    warned    what a kernel complained of, and how often
     generated whether the calls were generated, to exercise every clause that the target has calls for
     """
 
@@ -87,6 +88,7 @@ class Result:
     found: list[Found] = field(default_factory=list)
     by_phase: dict[str, Counter[str]] = field(default_factory=dict)
     generated: bool = False
+    warned: Counter[str] = field(default_factory=Counter)
 
 
 Progress = Callable[[str, Result], None]
@@ -174,6 +176,7 @@ def replay(
         outcome = play(worker, target, ops, judge)
         result.seconds = time.monotonic() - begin
         result.calls, result.counts = outcome.calls, judge.counts()
+        result.warned.update(outcome.warned)
         if outcome.finding is not None:
             result.play = outcome
             result.found.append(Found(outcome, ""))
@@ -233,6 +236,7 @@ class _Hunt:
         before: Counter[str] = Counter()
         for phase, outcome, worker in pipeline.played(self._judge()):
             result.calls += outcome.calls
+            result.warned.update(outcome.warned)
             if outcome.finding is not None:
                 self._take(phase, outcome, worker)
             if self._journal is not None or course.table:

@@ -67,13 +67,16 @@ def merged(results: Sequence[Result]) -> Result:
     """Return the parts of a campaign as one; of the violations, that of the earliest phase is the first."""
     total = replace(results[0], found=[], by_phase={}, play=None, phase="")
     counts: Counter[str] = Counter()
+    warned: Counter[str] = Counter()
     for result in results:
         counts.update(result.counts)
+        warned.update(result.warned)
         for name, judged in result.by_phase.items():
             total.by_phase.setdefault(name, Counter()).update(judged)
     total.calls = sum(result.calls for result in results)
     total.seconds = max(result.seconds for result in results)
     total.interrupted = any(result.interrupted for result in results)
+    total.warned = warned
     total.counts = {clause: counts[clause] for clause in results[0].counts}
     for found in sorted((each for result in results for each in result.found), key=lambda each: each.index):
         known = next((old for old in total.found if signature(old.play) == signature(found.play)), None)

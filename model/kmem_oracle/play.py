@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from kmem_oracle.script import MOST_ITEMS, Op
+from kmem_oracle.targets.console import complaints
 from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import AHEAD, CHUNK, RawNote, Record
@@ -34,12 +35,16 @@ class Play:
     finding   the first violation, if there was one
     ops       the calls up to and with the one that broke a clause, without those that were skipped
     others    indices into `ops` of the calls that made or freed the other objects involved
+    console   the last that a kernel printed before it died
+    warned    what a kernel complained of, in lines
     """
 
     calls: int
     finding: Finding | None = None
     ops: tuple[Op, ...] = ()
     others: tuple[int, ...] = ()
+    console: str = ""
+    warned: tuple[str, ...] = ()
 
 
 def play(
@@ -134,13 +139,13 @@ class Playing:
         lost_op = chunk[min(death.index, len(chunk) - 1)]  # after its last call, nothing was asked of it
         known(lost_op)
         finding = judge.lose(self._reader.lost(lost_op, death.how))
-        return None if finding is None else self._found(finding)
+        return None if finding is None else self._found(finding, death.console)
 
     def _over(self) -> Play:
         """Return how many calls there were, without a violation."""
-        return Play(sum(op[0] != "item" for op in self._past))
+        return Play(sum(op[0] != "item" for op in self._past), warned=complaints(self._run.printed))
 
-    def _found(self, finding: Finding) -> Play:
+    def _found(self, finding: Finding, console: str = "") -> Play:
         """Return a violation with the calls that led to it, those of a bulk call under that call."""
         ops, places = [], []
         for op in self._past:
@@ -148,7 +153,8 @@ class Playing:
                 ops.append(op)
             places.append(len(ops) - 1)
         others = {places[event - self._base]: None for event in finding.others if event >= self._base}
-        return Play(len(ops), finding, tuple(ops), tuple(others))
+        warned = complaints(self._run.printed)
+        return Play(len(ops), finding, tuple(ops), tuple(others), console, warned)
 
 
 def runnable(ops: Iterable[Op], known: Collection[str]) -> Iterator[Op]:

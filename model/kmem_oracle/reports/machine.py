@@ -8,6 +8,7 @@ from pathlib import Path
 from kmem_oracle.campaign import Found, Result
 from kmem_oracle.render import lines_of
 from kmem_oracle.reports import columns
+from kmem_oracle.targets import console
 from kmem_oracle.threads import Threaded
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.gfp import NAMES
@@ -33,6 +34,7 @@ def as_json(result: Result, files: list[str]) -> dict[str, object]:
         "clauses": result.counts,
         "violation": violations[0] if violations else None,
         "violations": violations,
+        **({"warned": dict(result.warned)} if result.warned else {}),
     }
 
 
@@ -50,6 +52,8 @@ def _violation(result: Result, found: Found) -> dict[str, object]:
         "times": found.times,
         "files": [],
     }
+    if found.play.console:
+        violation["console"] = console.tail(found.play.console)
     if isinstance(found.play, Threaded):
         violation["threads"] = columns.as_json(found.play)
     return violation

@@ -10,6 +10,7 @@ from kmem_oracle.campaign import Found, Result
 from kmem_oracle.play import Play
 from kmem_oracle.render import lines_of
 from kmem_oracle.reports import columns
+from kmem_oracle.targets import console
 from kmem_oracle.threads import Threaded
 from kmem_spec.apis import APIS
 from kmem_spec.clauses import CLAUSES
@@ -82,6 +83,7 @@ def verdict_lines(result: Result, files: list[str]) -> list[str]:
     idle = [name for name, count in counts.items() if not count]
     if idle and result.generated and not result.found:
         lines.append(f"never exercised: {', '.join(idle)}")
+    lines += _warned_lines(result.warned)
     if not result.found:
         return [*lines, "PASS: no violation"]
     for place, found in enumerate(result.found):
@@ -104,4 +106,19 @@ def _found_lines(result: Result, found: Found, which: str) -> list[str]:
         *([f"  target   {OVER_MALLOC}"] if result.target.startswith("malloc:") else []),
         f"  seen     {finding.message}",
         *_how(found.play, found.phase, NAMES[result.profile.gfp]),
+        *(f"  console  {line}" for line in console.tail(found.play.console)),
     ]
+
+
+def _warned_lines(warned: Mapping[str, int]) -> list[str]:
+    """Return what a kernel complained of, what it does not owe its caller first."""
+    owed = sum(count for line, count in warned.items() if console.owed(line))
+    lines = [
+        f"the kernel complained ({count} times): {line}"
+        for line, count in warned.items()
+        if not console.owed(line)
+    ]
+    if owed:
+        reasons = sorted({console.owed(line) for line in warned if console.owed(line)})
+        lines.append(f"the kernel warned {owed} times, as it should: {'; '.join(reasons)}")
+    return lines

@@ -5,6 +5,7 @@ Runs in the worker's child. The guest is a process of its own, which ends with t
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
@@ -21,7 +22,7 @@ from kmem_oracle.targets import mailbox
 from kmem_oracle.targets.family import die_with_parent
 from kmem_oracle.targets.opened import Gone, Unusable
 
-MEMORY: Final = 128  # MiB of the guest
+MEMORY: Final = 44  # MiB of the guest
 CONSOLE: Final = 1 << 16  # bytes of a console that are looked at
 NO_RANDOM_ADDRESSES: Final = 0x0040000
 _PANIC: Final = re.compile(r"Kernel panic - not syncing: ?(.*)")
@@ -42,8 +43,8 @@ class Guest:
         Errors   Unusable
         """
         self._shared = shared
-        self._console: IO[bytes] = tempfile.TemporaryFile(prefix="kmem-oracle-console-")
-        self._read = 0  # bytes of the console that were looked at
+        self._console: IO[bytes] = os.fdopen(os.memfd_create("console"), "w+b")
+        self._start = self._read = 0  # bytes of the console before the first call; that were looked at
         mailbox.prepare(shared, largest)
         bell_out, self._bell = os.pipe()
         self._done, done_in = os.pipe()
@@ -53,6 +54,7 @@ class Guest:
             f"iomem=kmem-oracle,/proc/self/fd/{memory_fd}",
             f"kmem_oracle={bell_out},{done_in},{mailbox.AT}",
             "con=null",
+            "con0=null,fd:2",
             "ssl=null",
             "loglevel=5",
             "oops=panic",
@@ -78,6 +80,7 @@ class Guest:
             self._await()
         except Gone as gone:
             raise Unusable(f"linux:{kernel.name} did not come up: it {gone}") from gone
+        self._start = self._console.seek(0, os.SEEK_END)
 
     def ask(self, base: int, counts: Sequence[int], *, threads: bool = False) -> None:
         """Let the driver run parts of what is shared.
@@ -85,10 +88,8 @@ class Guest:
         Errors   Gone where the kernel dies; OSError where threads cannot be made
         """
         mailbox.ask(self._shared, base, counts, threads=threads)
-        try:
+        with contextlib.suppress(BrokenPipeError):  # the wait finds out what became of it
             os.write(self._bell, b"\0")
-        except BrokenPipeError:
-            pass  # the wait finds out what became of it
         self._await()
         error = mailbox.error_of(self._shared)
         if threads and error:
@@ -111,7 +112,7 @@ class Guest:
 
     def console(self) -> str:
         """Return the end of the console."""
-        self._read = 0
+        self._read = self._start
         return self.news()
 
     def _how(self, status: int) -> str:

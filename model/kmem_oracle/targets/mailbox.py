@@ -12,7 +12,7 @@ from kmem_oracle.targets.access import LARGEST as LONGEST
 from kmem_oracle.targets.access import PATTERN
 from kmem_oracle.targets.opened import Unusable
 
-SHARED: Final = 1 << 28  # bytes that are shared with a kernel: a power of two, as a virtual device has them
+SHARED: Final = 1 << 27  # bytes that are shared with a kernel: a power of two, as a virtual device has them
 AT: Final = 1 << 26  # where the mailbox is: the parts of a worker lie before it
 MOST_THREADS: Final = 16
 _HEAD: Final = struct.Struct("<QQqQQQQ")  # bell, done, error, pattern, longest, arena, largest

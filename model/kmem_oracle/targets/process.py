@@ -74,11 +74,13 @@ class Death:
     """How a target died: in the middle of call `index` of the chunk; `how` completes "the call …".
 
     unusable   why it cannot be judged any further, where it is not its call that is to blame
+    console    the last that a kernel printed
     """
 
     index: int
     how: str
     unusable: str = ""
+    console: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +272,7 @@ class Run:
         self._part = 0
         self._ended = False
         self._pid = 0
+        self.printed: list[str] = []  # what a kernel has printed, chunk by chunk
         self._sent: deque[tuple[int, int]] = deque()  # part and number of calls of each chunk
         deadline = time.monotonic() + LOAD_SECONDS
         while True:
@@ -340,25 +343,31 @@ class Run:
         time, is a hang, and is killed.
         """
         part, count = self._sent[0]
-        how, unusable = self._stuck(), ""
+        how, unusable, console = self._stuck(), "", ""
         if not how:
             message = self._worker.message()
             if message is not None and message[0] == "done":
                 self._sent.popleft()
+                self.printed += [str(text) for text in message[1:]]
                 return self._worker.records(part, count), self._worker.notes(part), None
             if message is not None and message[0] in ("gone", "unusable"):
                 how = str(message[1])
                 unusable = how if message[0] == "unusable" else ""
+                console = "".join(str(text) for text in message[2:])
                 self._await_exit()
             else:
                 how = "ended the worker" if message is None else describe_exit(int(str(message[1])))
                 self._ended = True
         index, doing, begun = self._worker.position()
         if begun != part:  # it died before the first call of this chunk
-            return [], [], Death(0, how, unusable)
+            return [], [], Death(0, how, unusable, console)
         if doing == TOUCHING:
             how = f"gave memory that cannot be used: touching it {how}"
-        return self._worker.records(part, index), self._worker.notes(part), Death(index, how, unusable)
+        return (
+            self._worker.records(part, index),
+            self._worker.notes(part),
+            Death(index, how, unusable, console),
+        )
 
     def start_threads(self, programs: Sequence[Sequence[Op]]) -> None:
         """Send calls to be run side by side, of each thread CHUNK at most; `finish_threads` comes next.

@@ -16,7 +16,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Final, Protocol
 
@@ -136,7 +136,7 @@ def _run_kernel(inbox: int, outbox: int, shared: mmap.mmap, memory_fd: int, name
     said = kernel.said
     send(outbox, ("ready", " ".join(sorted(kernel.calls)), kernel.profile, " ".join(said.codes), 1))
     try:
-        _serve_packed(inbox, outbox, kernel)
+        _serve_packed(inbox, outbox, kernel, kernel.news)
     except Gone as gone:
         send(outbox, ("gone", str(gone), kernel.console()))
 
@@ -158,8 +158,8 @@ class Packed(Protocol):
         """Run the calls of the parts from byte `base` on, each in a thread."""
 
 
-def _serve_packed(inbox: int, outbox: int, driver: Packed) -> None:
-    """Run chunks of calls that lie packed in the shared memory."""
+def _serve_packed(inbox: int, outbox: int, driver: Packed, news: Callable[[], str] | None = None) -> None:
+    """Run chunks of calls that lie packed in the shared memory; pass on what a kernel prints meanwhile."""
     while (message := receive(inbox)) is not None and message[0] in ("packed", "threads"):
         base, *counts = (int(str(number)) for number in message[1:])
         if message[0] == "packed":
@@ -170,7 +170,7 @@ def _serve_packed(inbox: int, outbox: int, driver: Packed) -> None:
             except OSError as error:
                 send(outbox, ("unusable", f"{len(counts)} threads cannot be started: {error.strerror}"))
                 return
-        send(outbox, ("done",))
+        send(outbox, ("done",) if news is None else ("done", news()))
 
 
 def _open(kind: str, name: str) -> Opened:

@@ -75,7 +75,7 @@ static struct wish wish_of(struct driver *d, enum call call, const u64 *a)
 static bool held_back(struct driver *d, enum call call, const u64 *a)
 {
     struct wish wish = wish_of(d, call, a);
-    u64 reserve = totalram_pages() / 16 + 256, pages = wish.bytes / PAGE_SIZE + 16, there = 0;
+    u64 reserve = 1024 + 256, pages = wish.bytes / PAGE_SIZE + 16, there = 0;
     unsigned least = get_order(wish.block ?: 1);
     bool endless = wish.gfp & __GFP_NOFAIL;
     pg_data_t *node = NODE_DATA(0);
@@ -85,9 +85,11 @@ static bool held_back(struct driver *d, enum call call, const u64 *a)
         return false;
     if (pages > totalram_pages() && !endless)
         return false;
-    for (int zone = 0; zone < MAX_NR_ZONES; zone++)
+    for (struct zone *zone = node->node_zones; zone < node->node_zones + MAX_NR_ZONES; zone++) {
+        reserve += high_wmark_pages(zone); /* may rise by 1024 pages in one call */
         for (unsigned order = least; order <= TOP_ORDER; order++)
-            there += (u64)READ_ONCE(node->node_zones[zone].free_area[order].nr_free) << order;
+            there += (u64)READ_ONCE(zone->free_area[order].nr_free) << order;
+    }
     return there < pages + reserve;
 }
 
