@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from kmem_oracle.generate import Generator, Phase
+from kmem_oracle.generate import Generator, Phase, in_groups
 from kmem_oracle.journal import Journal
 from kmem_oracle.pipeline import Pipeline
 from kmem_oracle.play import Play, play
@@ -31,6 +31,7 @@ SHRINK_SECONDS: Final = 3.5
 REPLAY_SECONDS: Final = 0.6  # a call that once hung need not be waited for as long again
 MEMORY: Final = 8 << 30  # bytes of address space that a target's process may map
 WORKERS: Final = 5
+WORKERS_FOR_GUESTS: Final = 2  # whose phases are played several together
 BEHIND: Final = 3  # times that a phase is played again, without the clauses that it broke
 
 
@@ -133,7 +134,8 @@ def campaign(
     Errors   CouldNotRun, ProfileError, OSError where the state cannot be kept
     """
     with ExitStack() as stack:
-        workers = [stack.enter_context(worker_for(budget, target)) for _ in range(WORKERS)]
+        count = WORKERS if target.together == 1 else WORKERS_FOR_GUESTS
+        workers = [stack.enter_context(worker_for(budget, target)) for _ in range(count)]
         with workers[0].open(target) as run:
             promised = promised_by(run, profile)
             apis = run.apis
@@ -263,7 +265,7 @@ class _Hunt:
     def _phases(self, generator: Generator, done: set[int]) -> Iterator[Phase]:
         """Yield the phases that are to be played, and say of each that it begins."""
         first, step = self._course.share
-        for phase in generator.phases(first, step):
+        for phase in in_groups(generator.phases(first, step), self._target.together):
             if phase.index not in done:
                 self._progress(phase.name, self._result)
                 yield phase
@@ -340,7 +342,7 @@ class _Hunt:
                 return Play(0)
 
         seconds, worker.call_seconds = worker.call_seconds, min(worker.call_seconds, REPLAY_SECONDS)
-        shrinker = Shrinker(failing, test, self._budget.shrink)
+        shrinker = Shrinker(failing, test, self._target.shrink or self._budget.shrink)
         try:
             return shrinker.run()
         except KeyboardInterrupt:

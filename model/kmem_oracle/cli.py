@@ -1,4 +1,4 @@
-"""The command line: `kmem-oracle check TARGET`, `run SCRIPT`, `verify`, `clauses`.
+"""The command line: `kmem-oracle check TARGET`, `run SCRIPT`, `verify`, `clauses`, `kernel build|list`.
 
 Exit status 0: no violation. 1: a violation, or an obligation that is not proved. 2: could not run.
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from kmem_oracle.commands import check, clauses, run, verify
+from kmem_oracle.commands import check, clauses, kernel, run, verify
 from kmem_oracle.commands.common import COULD_NOT_RUN, Parser, fail
 
 
@@ -19,7 +19,7 @@ def parser() -> Parser:
     """Return the parser of the command line."""
     top = Parser(prog="kmem-oracle", description=__doc__.splitlines()[0] if __doc__ else None)
     commands = top.add_subparsers(dest="command", required=True, parser_class=Parser)
-    for command in (check, run, verify, clauses):
+    for command in (check, run, verify, clauses, kernel):
         command.add(commands)
     return top
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from kmem_oracle.area_phases import AreaPhases
@@ -64,6 +65,22 @@ class Phase:
     def ops(self) -> Iterator[Op]:
         """Return its calls."""
         return self.again()
+
+
+def in_groups(phases: Iterator[Phase], count: int) -> Iterator[Phase]:
+    """Yield phases that are `count` of the given ones each: for a target that is costly to load afresh."""
+    while group := list(islice(phases, count)):
+        if len(group) == 1:
+            yield group[0]
+            continue
+        calls = partial(_one_after_the_other, tuple(group))
+        yield Phase(f"{group[0].name} … {group[-1].name}", group[0].index, calls)
+
+
+def _one_after_the_other(phases: tuple[Phase, ...]) -> Iterator[Op]:
+    """Yield the calls of several phases."""
+    for phase in phases:
+        yield from phase.ops
 
 
 Aim = tuple[str, Callable[[int], Iterator[Op]], bool]

@@ -18,7 +18,8 @@ KINDS: Final = (
     "model (or model:MIB, with so much memory), a path to a shared library, malloc: (this machine's own), "
     "malloc:PATH, exec:COMMAND (a process that speaks JSON lines), "
     "python:package.module:factory or python:file.py:factory, "
-    "linux:NAME (a kernel, see `kmem-oracle kernel list`; options of its command line may follow, after commas)"
+    "linux:NAME (a kernel that `kmem-oracle kernel list` lists; options of its command line may follow, each "
+    "after a comma)"
 )
 
 
@@ -31,7 +32,9 @@ def target_of(text_given: str) -> Target:
         return Target("model", text_given.removeprefix("model").removeprefix(":"), text_given)
     if text_given.startswith("malloc:"):
         return Target("malloc", text_given.removeprefix("malloc:"), text_given)
-    for kind in ("exec", "python", "linux"):
+    if text_given.startswith("linux:"):
+        return kernel_target(text_given)
+    for kind in ("exec", "python"):
         if text_given.startswith(f"{kind}:"):
             return Target(kind, text_given.removeprefix(f"{kind}:"), text_given)
     if ":" in text_given and "/" not in text_given.partition(":")[0]:
@@ -42,6 +45,19 @@ def target_of(text_given: str) -> Target:
     if not path.is_file():
         raise CouldNotRun(f"{text_given}: not a file; a target is {KINDS}")
     return Target("library", str(path.resolve()), text_given)
+
+
+def kernel_target(text_given: str) -> Target:
+    """Return the target that linux:NAME names.
+
+    Errors   CouldNotRun where no such kernel was built
+    """
+    from kmem_oracle.kernels import store
+
+    name = text_given.removeprefix("linux:")
+    kernel = store.find(name.split(",")[0])
+    machine = kernel.how == "qemu"  # it takes seconds to come up
+    return Target("linux", name, text_given, together=40 if machine else 4, shrink=120.0 if machine else 15.0)
 
 
 def waived_of(given: str) -> frozenset[str]:

@@ -57,7 +57,8 @@ def build(
         out.mkdir(parents=True, exist_ok=True)
         _configure(work, out, wanted, label)
         say(
-            f"building {name}: Linux {version} with {slab.upper()}, {jobs} processes (a few minutes the first time)"
+            f"building {name}: Linux {version} with {slab.upper()}, {jobs} processes "
+            "(a few minutes the first time)"
         )
         run([*_make(out), f"-j{jobs}", "linux"], where=work / "tree", what="building the kernel")
         kernel = Kernel(name, "uml", version, label, shadow.driver_hash(), tuple(options))
@@ -109,7 +110,8 @@ def _configure(work: Path, out: Path, wanted: str, label: str) -> None:
     if hard:
         fragment.unlink()
         raise CouldNotRun(
-            f"{label} cannot be configured with {', '.join(hard)}: it has no such option, or needs others for it"
+            f"{label} cannot be configured with {', '.join(hard)}: "
+            "it has no such option, or needs others for it"
         )
 
 

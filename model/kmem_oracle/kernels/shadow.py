@@ -45,7 +45,11 @@ def driver_hash() -> str:
 
 def _driver_files() -> dict[str, Path]:
     """Return the files of the driver by where they go in its folder."""
-    files = {path.name: path for path in sorted(LINUX.iterdir()) if path.suffix in {".c", ".h"}}
+    files = {
+        path.name: path
+        for path in sorted(LINUX.iterdir())
+        if path.suffix in {".c", ".h"} and path.name != "init.c"
+    }
     files["Makefile"] = LINUX / "Makefile"
     return files | {f"native/{name}": NATIVE / name for name in SHARED}
 

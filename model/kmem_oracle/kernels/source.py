@@ -24,6 +24,8 @@ PACKAGES: Final = {  # of Debian, by the tool that they bring
     "tar": "tar",
     "perl": "perl",
     "qemu-system-x86_64": "qemu-system-x86",
+    "lz4": "lz4",
+    "zstd": "zstd",
 }
 Say = Callable[[str], None]
 
@@ -70,7 +72,7 @@ def tree_of(package: str, say: Say) -> Path:
     Errors   CouldNotRun
     """
     need(["apt-get", "dpkg-deb", "tar", "xz"])
-    version = _candidate(package)
+    version = candidate(package)
     sources = cache() / "sources"
     tree = sources / f"{package}_{version.replace(':', '%3a')}"
     if tree.is_dir():
@@ -98,7 +100,7 @@ def tree_of(package: str, say: Say) -> Path:
     return tree
 
 
-def _candidate(package: str) -> str:
+def candidate(package: str) -> str:
     """Return the version of a package that would be fetched.
 
     Errors   CouldNotRun where it is not to be had
@@ -109,7 +111,8 @@ def _candidate(package: str) -> str:
         if name == "Candidate" and value.strip() != "(none)":
             return value.strip()
     raise CouldNotRun(
-        f"the package {package} is not known here: `apt-get update` may help; or give --tree with any kernel's sources"
+        f"the package {package} is not known here: `apt-get update` may help; "
+        "or give --tree with any kernel's sources"
     )
 
 

@@ -11,8 +11,11 @@ from typing import Final
 
 from kmem_oracle.kernels import shadow, store
 from kmem_oracle.targets.guest import Guest
+from kmem_oracle.targets.machine import Machine
 from kmem_oracle.targets.mailbox import Introduction, introduction
 from kmem_oracle.targets.opened import Unusable
+from kmem_oracle.targets.process import CouldNotRun
+from kmem_oracle.targets.user_mode import UserMode
 from kmem_spec.gfp import NAMES
 
 LARGEST: Final = 1 << 24  # bytes of one object that are touched: a guest has not much more
@@ -30,13 +33,17 @@ class Booted:
         Errors   Unusable
         """
         kernel_name, *options = name.split(",")
-        kernel = store.find(kernel_name)
+        try:
+            kernel = store.find(kernel_name)
+        except CouldNotRun as error:
+            raise Unusable(str(error)) from error
         if kernel.driver != shadow.driver_hash():
             raise Unusable(
                 f"linux:{kernel_name} was built with another version of the driver: build it again with "
                 f"`kmem-oracle kernel build`"
             )
-        self._guest = Guest(kernel, options, shared, memory_fd, LARGEST)
+        kind = UserMode if kernel.how == "uml" else Machine
+        self._guest: Guest = kind(kernel, options, shared, memory_fd, LARGEST)
         self.pid = self._guest.pid
         self.said = introduction(shared)
         self.profile = profile_of(self.said)

@@ -1,4 +1,4 @@
-"""What a driver inside a kernel and its keeper tell each other, in memory that both see: the twin of mailbox.h."""
+"""What a driver inside a kernel and its keeper tell each other, in memory that both see; see mailbox.h."""
 
 from __future__ import annotations
 

@@ -46,6 +46,7 @@ from kmem_oracle.targets.wire import Message, receive, send
 from kmem_oracle.targets.worker import OUT_OF_MEMORY
 
 LOAD_SECONDS: Final = 20.0
+BOOT_SECONDS: Final = 100.0
 EXIT_SECONDS: Final = 5.0  # for a worker to end all that its target has started
 PROCESSOR_SHARE: Final = (
     0.3  # of a call's time limit that may be processor time: a loop shows sooner than a wait
@@ -62,11 +63,15 @@ class Target:
     """What to open: `kind` is model, malloc, library, exec, python or linux.
 
     `name` is its path, the model's memory in MiB, a command, a module and what is in it, or a kernel.
+    together   phases that are played before it is loaded afresh
+    shrink     seconds for the reduction of what is found, 0 for as many as with others
     """
 
     kind: str
     name: str
     label: str
+    together: int = 1
+    shrink: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,12 +279,13 @@ class Run:
         self._pid = 0
         self.printed: list[str] = []  # what a kernel has printed, chunk by chunk
         self._sent: deque[tuple[int, int]] = deque()  # part and number of calls of each chunk
-        deadline = time.monotonic() + LOAD_SECONDS
+        seconds = BOOT_SECONDS if target.kind == "linux" else LOAD_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             left = deadline - time.monotonic()
             if left <= 0 or not worker.waiting(left):
                 self._kill()
-                raise CouldNotRun(f"{target.label}: loading it took more than {LOAD_SECONDS:.0f} s; it hangs")
+                raise CouldNotRun(f"{target.label}: loading it took more than {seconds:.0f} s; it hangs")
             message = worker.message()
             if message is None:
                 raise CouldNotRun(f"{target.label}: the worker process ended; try again with more memory")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import importlib
 import mmap
 import os
 import resource
@@ -46,6 +47,8 @@ def main(memory_fd: int) -> None:
         _, kind, name, memory_limit, driver = message
         if driver and native is None:
             native = ctypes.CDLL(str(driver))
+        if kind == "linux":
+            importlib.import_module("kmem_oracle.targets.booted")  # once, and not in each child
         pid = os.fork()
         if pid == 0:
             code = 1
@@ -123,7 +126,7 @@ def _run(
 
 def _run_kernel(inbox: int, outbox: int, shared: mmap.mmap, memory_fd: int, name: str) -> None:
     """Boot a kernel, then run chunks of calls in it until told to stop."""
-    from kmem_oracle.targets.booted import Booted  # no other target has any use for a guest
+    from kmem_oracle.targets.booted import Booted
 
     send(outbox, ("pid", os.getpid()))
     _be_quiet()

@@ -14,16 +14,15 @@
 #include "mailbox.h"
 
 static int bells[2] = {-1, -1};
-static unsigned long mailbox_at;
 
 static int __init read_bells(char *text)
 {
-    return sscanf(text, "%d,%d,%lu", &bells[0], &bells[1], &mailbox_at) == 3;
+    return sscanf(text, "%d,%d", &bells[0], &bells[1]) == 2;
 }
 __setup("kmem_oracle=", read_bells);
 
-/* Without this, requests that may sleep are never made to fail, nor those for one page. */
-static void __init may_fail(const char *path, const char *value)
+/* Without these, requests that may sleep are never made to fail, nor those for one page. */
+static void __init set(const char *path, const char *value)
 {
     struct file *file = filp_open(path, O_WRONLY, 0);
     loff_t at = 0;
@@ -54,11 +53,13 @@ static int __init serve_all(void)
     if (!shared)
         panic("kmem-oracle: no memory is shared\n");
     if (!init_mkdir("/debug", 0700) && !init_mount("none", "/debug", "debugfs", 0, NULL)) {
-        may_fail("/debug/failslab/ignore-gfp-wait", "N");
-        may_fail("/debug/fail_page_alloc/ignore-gfp-wait", "N");
-        may_fail("/debug/fail_page_alloc/min-order", "0");
+        set("/debug/failslab/ignore-gfp-wait", "N");
+        set("/debug/fail_page_alloc/ignore-gfp-wait", "N");
+        set("/debug/fail_page_alloc/min-order", "0");
+        set("/debug/failslab/verbose", "0");
+        set("/debug/fail_page_alloc/verbose", "0");
     }
-    box = kmem_oracle_begin(shared, size, mailbox_at);
+    box = kmem_oracle_begin(shared, size);
     do {
         char byte = 0;
         while (os_write_file(bells[1], &byte, 1) == -EINTR)

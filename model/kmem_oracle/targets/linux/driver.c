@@ -94,10 +94,10 @@ static void introduce(struct mailbox *box)
     box->length = to - box->text;
 }
 
-/* Begin to serve: `shared` is `size` bytes that the oracle sees, too, with the mailbox at byte `at`. */
-struct mailbox *kmem_oracle_begin(unsigned char *shared, u64 size, u64 at)
+/* Begin to serve: `shared` is `size` bytes that the oracle sees, too, with the mailbox in it. */
+struct mailbox *kmem_oracle_begin(unsigned char *shared, u64 size)
 {
-    struct mailbox *box = (struct mailbox *)(shared + at);
+    struct mailbox *box = (struct mailbox *)(shared + MAILBOX_AT);
     struct driver *d;
     arena = (unsigned char *)box + box->arena;
     arena_end = shared + size;

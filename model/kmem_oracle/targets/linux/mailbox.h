@@ -4,6 +4,7 @@
 #define KMEM_ORACLE_MAILBOX_H
 
 #define MOST_THREADS 16
+#define MAILBOX_AT (1ul << 26) /* where it is in what is shared */
 
 struct request {
     u64 base, threads; /* byte of the first part; how many to run side by side, 0 for one after the other */
@@ -21,7 +22,7 @@ struct mailbox {
     char text[16384];
 };
 
-struct mailbox *kmem_oracle_begin(unsigned char *shared, u64 size, u64 at);
+struct mailbox *kmem_oracle_begin(unsigned char *shared, u64 size);
 void kmem_oracle_serve(struct mailbox *box);
 
 #endif
