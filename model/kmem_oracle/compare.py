@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from kmem_oracle.campaign import Budget, worker_for
+from kmem_oracle.campaign import Budget, promised_by, worker_for
 from kmem_oracle.outcome import Outcome, Outcomes, alike
 from kmem_oracle.play import DRIVERS, Playing
 from kmem_oracle.script import Op
@@ -18,7 +18,7 @@ from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker
 from kmem_oracle.targets.records import RawNote, Record
 from kmem_spec.finding import Finding
 from kmem_spec.judge import Judge
-from kmem_spec.profile import Profile, load
+from kmem_spec.profile import Profile
 
 SKIPPED: Final = Outcome("skipped, since what it takes does not live")
 
@@ -74,7 +74,7 @@ def compare(
         for target in targets:
             with worker.open(target) as run:
                 apis.append(run.apis.union(DRIVERS))
-                promised.append(load(profile or run.profile or "contract"))
+                promised.append(promised_by(run, profile))
         both = apis[0] & apis[1]
         numbers = [number for number, op in enumerate(ops, 1) if op.api in both]
         common = [ops[number - 1] for number in numbers]

@@ -33,6 +33,7 @@ IMPOSSIBLE: Final = (
     SIZE_MAX - 4095,
     SIZE_MAX,
 )
+IDS: Final = 1 << 20  # more than a phase uses
 FACTORS: Final = (
     2,
     3,
@@ -54,17 +55,17 @@ class Phase:
     """A stretch of calls with one aim.
 
     index   place among the phases of its seed
-    again   returns its calls from the beginning
+    again   returns its calls from the beginning, given the first of the ids that they use
     """
 
     name: str
     index: int
-    again: Callable[[], Iterator[Op]]
+    again: Callable[[int], Iterator[Op]]
 
     @property
     def ops(self) -> Iterator[Op]:
         """Return its calls."""
-        return self.again()
+        return self.again(1)
 
 
 def in_groups(phases: Iterator[Phase], count: int) -> Iterator[Phase]:
@@ -77,10 +78,10 @@ def in_groups(phases: Iterator[Phase], count: int) -> Iterator[Phase]:
         yield Phase(f"{group[0].name} … {group[-1].name}", group[0].index, calls)
 
 
-def _one_after_the_other(phases: tuple[Phase, ...]) -> Iterator[Op]:
-    """Yield the calls of several phases."""
-    for phase in phases:
-        yield from phase.ops
+def _one_after_the_other(phases: tuple[Phase, ...], first: int) -> Iterator[Op]:
+    """Yield the calls of several phases, each with ids of its own."""
+    for place, phase in enumerate(phases):
+        yield from phase.again(first + place * IDS)
 
 
 Aim = tuple[str, Callable[[int], Iterator[Op]], bool]
@@ -133,10 +134,11 @@ class Generator(Cycles, ShapePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
             place, name = aims[at]
             yield Phase(name, index, partial(self._calls, place, name, turn))
 
-    def _calls(self, place: int, name: str, turn: int) -> Iterator[Op]:
-        """Yield the calls of a phase."""
+    def _calls(self, place: int, name: str, turn: int, first: int) -> Iterator[Op]:
+        """Yield the calls of a phase, whose ids begin with `first`."""
         known = self.apis.union(DRIVERS)
         fresh = Generator(f"{self.seed}, turn {turn}, {name}", self.profile, self.apis)
+        fresh.next = first
         _, make, _ = fresh.aims()[place]
         yield from (op for op in make(turn) if op.api in known)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from kmem_oracle.campaign import Budget, Found, Progress, Result
+from kmem_oracle.campaign import Budget, Found, Progress, Result, promised_by
 from kmem_oracle.play import Play
 from kmem_oracle.script import Op
 from kmem_oracle.targets.process import CouldNotRun, Death, Run, Target, Worker
@@ -17,7 +17,6 @@ from kmem_oracle.thread_history import NEED_ORDER, Row, alone, ordered
 from kmem_oracle.thread_programs import Programs, ThreadPhase
 from kmem_spec.finding import Finding
 from kmem_spec.judge import Judge
-from kmem_spec.profile import load
 
 MOST: Final = 64
 AGAIN: Final = 5  # times that a phase is played again after it showed a violation
@@ -48,9 +47,14 @@ def campaign(
 
     Errors   CouldNotRun, ProfileError
     """
-    with Worker(call_seconds=budget.call_seconds, memory_limit=budget.memory, threads=threads) as worker:
+    with Worker(
+        call_seconds=budget.call_seconds,
+        memory_limit=budget.memory,
+        threads=threads,
+        guest=target.kind == "linux",
+    ) as worker:
         with worker.open(target) as run:
-            promised = load(profile or run.profile or "contract")
+            promised = promised_by(run, profile)
             apis = run.apis
             if not run.in_c:
                 raise CouldNotRun(

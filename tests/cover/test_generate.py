@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -208,4 +208,8 @@ def test_clauses_about_short_memory_are_exercised_on_a_small_machine() -> None:
 
 def read_reach(made: Generator) -> list[Phase]:
     """Return the phases about how deep masks reach."""
-    return [Phase(name, 0, partial(make, 0)) for name, make, _ in made.aims() if "reach" in name]
+    return [Phase(name, 0, partial(_of_turn_0, make)) for name, make, _ in made.aims() if "reach" in name]
+
+
+def _of_turn_0(make: Callable[[int], Iterator[Op]], _first: int) -> Iterator[Op]:
+    return make(0)

@@ -115,7 +115,8 @@ static void *linux_vmalloc_32(unsigned long size) { return vmalloc_32(size); }
 static void *linux_vmalloc_array(size_t count, size_t size) { return vmalloc_array(count, size); }
 static void *linux_vcalloc(size_t count, size_t size) { return vcalloc(count, size); }
 static void *linux___vmalloc(unsigned long size, gfp_t gfp) { return __vmalloc(size, gfp); }
-#if SINCE(6, 12)
+#if SINCE(6, 12) && !defined(MODULE) /* modules cannot call it */
+#define HAS_VREALLOC
 static void *linux_vrealloc(const void *old, size_t size, gfp_t gfp) { return vrealloc(old, size, gfp); }
 #endif
 static void linux_vfree(const void *area) { vfree(area); }

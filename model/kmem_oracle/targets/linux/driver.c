@@ -126,7 +126,10 @@ struct mailbox *kmem_oracle_begin(unsigned char *shared, u64 size)
     HAS(mempool_alloc) HAS(mempool_free) HAS(mempool_resize) HAS(mempool_destroy)
     HAS(preempt_disable) HAS(preempt_enable)
 #if SINCE(6, 12)
-    HAS(kvrealloc) HAS(vrealloc)
+    HAS(kvrealloc)
+#endif
+#ifdef HAS_VREALLOC
+    HAS(vrealloc)
 #endif
 #ifdef CONFIG_FAULT_INJECTION
     HAS(fail_nth)
