@@ -15,7 +15,7 @@ _COMPLAINT: Final = re.compile(
     r"^(WARNING: |BUG[: ]|INFO: |kernel BUG |Slab 0x|.*page allocation failure|vmalloc error)"
 )
 _TROUBLE: Final = re.compile(r"BUG|Kernel panic|mode fault|general protection|invoked oom-killer")
-_NUMBERS: Final = re.compile(r"0x[0-9a-f]+|\b\d+\b")
+_NUMBERS: Final = re.compile(r"0x[0-9a-f]+|(?<=pfn:)[0-9a-f]+|(?<![-\w])\d+\b")
 # What a kernel says of legal calls that it refuses, by what stands in the line.
 OWED: Final = (
     ("page allocation failure", "a request that may fail found no memory"),

@@ -18,7 +18,7 @@ MOST_THREADS: Final = 16
 _HEAD: Final = struct.Struct("<QQqQQQQ")  # bell, done, error, pattern, longest, arena, largest
 _REQUEST: Final = struct.Struct(f"<QQ{MOST_THREADS}Q")  # base, threads, counts
 _LENGTH: Final = struct.Struct("<Q")
-_TEXT_AT: Final = _HEAD.size + _REQUEST.size + _LENGTH.size
+TEXT_AT: Final = AT + _HEAD.size + _REQUEST.size + _LENGTH.size  # where the words of a driver are
 _PATTERN_AT: Final = 1 << 16
 _ARENA_AT: Final = _PATTERN_AT + (LONGEST + (2 << 16))
 
@@ -43,7 +43,7 @@ def prepare(shared: mmap.mmap, largest: int) -> None:
     """Lay out the mailbox; the driver touches no object of more than `largest` bytes."""
     _HEAD.pack_into(shared, AT, 0, 0, 0, _PATTERN_AT, LONGEST, _ARENA_AT, largest)
     shared[AT + _PATTERN_AT : AT + _PATTERN_AT + len(PATTERN)] = PATTERN
-    _LENGTH.pack_into(shared, AT + _HEAD.size + _REQUEST.size, 0)
+    _LENGTH.pack_into(shared, TEXT_AT - _LENGTH.size, 0)
 
 
 def ask(shared: mmap.mmap, base: int, counts: Sequence[int], *, threads: bool) -> None:
@@ -62,8 +62,8 @@ def introduction(shared: mmap.mmap) -> Introduction:
 
     Errors   Unusable where that makes no sense
     """
-    length = _LENGTH.unpack_from(shared, AT + _TEXT_AT - _LENGTH.size)[0]
-    text = shared[AT + _TEXT_AT : AT + _TEXT_AT + length].decode("ascii", "replace")
+    length = _LENGTH.unpack_from(shared, TEXT_AT - _LENGTH.size)[0]
+    text = shared[TEXT_AT : TEXT_AT + length].decode("ascii", "replace")
     codes: list[str] = []
     calls: set[str] = set()
     numbers: dict[str, dict[str, int]] = {"constant": {}, "mask": {}}
