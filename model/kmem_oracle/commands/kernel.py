@@ -25,8 +25,9 @@ def add(commands: Commands[Parser]) -> None:
     parts = command.add_subparsers(dest="part", required=True, parser_class=Parser)
     making = parts.add_parser(
         "build",
-        help="build a user-mode kernel with the driver in it",
-        description="Build a user-mode kernel with the driver in it; what is unchanged is not built again.",
+        help="build a kernel with the driver in it",
+        description="Build a user-mode kernel with the driver in it, or the driver as a module for a stock "
+        "one; what is unchanged is not built again.",
     )
     origin = making.add_mutually_exclusive_group()
     origin.add_argument(
@@ -36,6 +37,12 @@ def add(commands: Commands[Parser]) -> None:
         help=f"source package of the distribution (default {SOURCE}); fetched, not installed",
     )
     origin.add_argument("--tree", metavar="DIR", help="sources of your own; nothing in them is changed")
+    origin.add_argument(
+        "--stock",
+        metavar="PACKAGE",
+        help="a kernel as the distribution ships it, such as linux-image-cloud-amd64: the driver is a "
+        "module, and it runs in a virtual machine (QEMU)",
+    )
     making.add_argument("--slab", choices=ALLOCATORS, default="slub", help="slab allocator (default slub)")
     making.add_argument(
         "--config",
@@ -56,21 +63,27 @@ def add(commands: Commands[Parser]) -> None:
 def build(arguments: argparse.Namespace) -> int:
     """Build a kernel."""
     from kmem_oracle.kernels import build as builder
+    from kmem_oracle.kernels import stock
 
     begin = time.monotonic()
     wrong = [line for line in arguments.config if not line.startswith("CONFIG_") or "=" not in line]
     if wrong:
         return fail(f"--config {wrong[0]!r}: give a line such as CONFIG_INIT_ON_ALLOC_DEFAULT_ON=y")
+    if arguments.stock and (arguments.config or arguments.slab != ALLOCATORS[0]):
+        return fail("--stock takes a kernel as it is: without --slab and --config")
     try:
-        kernel = builder.build(
-            package=arguments.source,
-            tree=None if arguments.tree is None else Path(arguments.tree),
-            slab=arguments.slab,
-            options=arguments.config,
-            name=arguments.name,
-            jobs=arguments.jobs,
-            say=_say,
-        )
+        if arguments.stock:
+            kernel = stock.build(package=arguments.stock, name=arguments.name, say=_say)
+        else:
+            kernel = builder.build(
+                package=arguments.source,
+                tree=None if arguments.tree is None else Path(arguments.tree),
+                slab=arguments.slab,
+                options=arguments.config,
+                name=arguments.name,
+                jobs=arguments.jobs,
+                say=_say,
+            )
     except CouldNotRun as error:
         return fail(str(error))
     size = kernel.image.stat().st_size / (1 << 20)

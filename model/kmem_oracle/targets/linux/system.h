@@ -9,7 +9,15 @@
 #define LOWEST 4096ul
 #define ADDRESS_END (~0ul - 4095) /* error pointers lie behind it */
 
-static inline u64 now(void) { return ktime_get_ns(); }
+/* No two moments are the same, whatever the clock's grain. */
+static inline u64 now(void)
+{
+    static atomic64_t last;
+    s64 before = atomic64_read(&last), time = (s64)ktime_get_ns();
+    while (!atomic64_try_cmpxchg(&last, &before, max(time, before + 1)))
+        ;
+    return (u64)max(time, before + 1);
+}
 
 static DEFINE_SPINLOCK(lock);
 
