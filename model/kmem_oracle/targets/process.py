@@ -276,7 +276,7 @@ class Run:
         self._worker = worker
         self._part = 0
         self._ended = False
-        self._pid = 0
+        self._pid = self._working = 0  # the child; the process that runs the target
         self.printed: list[str] = []  # what a kernel has printed, chunk by chunk
         self._sent: deque[tuple[int, int]] = deque()  # part and number of calls of each chunk
         seconds = BOOT_SECONDS if target.kind == "linux" else LOAD_SECONDS
@@ -290,7 +290,8 @@ class Run:
             if message is None:
                 raise CouldNotRun(f"{target.label}: the worker process ended; try again with more memory")
             if message[0] == "pid":
-                self._pid = int(str(message[1]))
+                self._working = int(str(message[1]))  # of a kernel, a second comes: that of the guest
+                self._pid = self._pid or self._working
             elif message[0] == "exit":
                 self._ended = True
                 how = describe_exit(int(str(message[1])))
@@ -416,14 +417,14 @@ class Run:
         """Wait for an answer; if a call takes too long, kill the child and say so."""
         limit = self._worker.call_seconds
         position_of = position_of or self._worker.position
-        position, since, spent = position_of(), time.monotonic(), _processor_seconds(self._pid)
+        position, since, spent = position_of(), time.monotonic(), _processor_seconds(self._working)
         while not self._worker.waiting(min(0.25, limit / 4)):
             now = position_of()
             if now != position:
-                position, since, spent = now, time.monotonic(), _processor_seconds(self._pid)
+                position, since, spent = now, time.monotonic(), _processor_seconds(self._working)
             elif (
                 time.monotonic() - since > limit
-                or _processor_seconds(self._pid) - spent > limit * PROCESSOR_SHARE
+                or _processor_seconds(self._working) - spent > limit * PROCESSOR_SHARE
             ):
                 self._kill()
                 return f"did not return within {time.monotonic() - since:.1f} s"
