@@ -12,7 +12,7 @@ from kmem_oracle.kernels.store import Kernel
 from kmem_oracle.targets.guest import Guest, room_for
 from kmem_oracle.targets.opened import Gone
 
-MEMORY: Final = 44  # MiB: enough for all that phases do, and soon exhausted
+MEMORY: Final = 32  # MiB: enough for all that phases do, and soon exhausted
 
 
 class UserMode(Guest):

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Requests for which a kernel that is short of memory would wait without end, or kill: they are not made.
+/* Requests for which a kernel that is short of memory would wait without end, or kill.
  *
- * There is no process to kill here, so that it would panic. Requests that may fail instead are always made:
- * those that may not wait, those with __GFP_NORETRY or __GFP_RETRY_MAYFAIL, those for large blocks.
+ * There is no process to kill here, so that it would panic. Requests that may fail instead are made as they are:
+ * those that may not wait, those with __GFP_NORETRY or __GFP_RETRY_MAYFAIL, those for large blocks. Of the others,
+ * those with a mask get __GFP_NORETRY for once, those without are refused unasked, and those that may not be
+ * refused are not made.
  */
 #ifndef KMEM_ORACLE_SHORT_H
 #define KMEM_ORACLE_SHORT_H
@@ -72,7 +74,7 @@ static struct wish wish_of(struct driver *d, enum call call, const u64 *a)
     }
 }
 
-static bool held_back(struct driver *d, enum call call, const u64 *a)
+static bool is_endless(struct driver *d, enum call call, const u64 *a)
 {
     struct wish wish = wish_of(d, call, a);
     u64 reserve = 1024 + 256, pages = wish.bytes / PAGE_SIZE + 16, there = 0;
@@ -91,6 +93,53 @@ static bool held_back(struct driver *d, enum call call, const u64 *a)
             there += (u64)READ_ONCE(zone->free_area[order].nr_free) << order;
     }
     return there < pages + reserve;
+}
+
+/* Return which argument of a call is its mask, -1 for none. */
+static int place_of_mask(enum call call)
+{
+    switch (call) {
+    case CALL___get_free_pages:
+    case CALL_get_zeroed_page:
+    case CALL_alloc_pages:
+    case CALL_alloc_pages_bulk: return 0;
+    case CALL_kmalloc:
+    case CALL_kzalloc:
+    case CALL_kvmalloc:
+    case CALL_kvzalloc:
+    case CALL___vmalloc:
+    case CALL_alloc_pages_exact:
+    case CALL_kstrdup:
+    case CALL_kmem_cache_alloc:
+    case CALL_kmem_cache_zalloc:
+    case CALL_kmem_cache_alloc_bulk: return 1;
+    case CALL_kmalloc_array:
+    case CALL_kcalloc:
+    case CALL_kvmalloc_array:
+    case CALL_kvcalloc:
+    case CALL_krealloc:
+    case CALL_kvrealloc:
+    case CALL_vrealloc:
+    case CALL_kmemdup:
+    case CALL_kstrndup: return 2;
+    case CALL_krealloc_array: return 3;
+    default: return -1;
+    }
+}
+
+/* Say whether a call is not to be made as it is now; its record says then what came of it. */
+static bool held_back(struct driver *d, enum call call, u64 *a)
+{
+    int mask = place_of_mask(call);
+    if (!is_endless(d, call, a))
+        return false;
+    if (mask >= 0 && !(a[mask] & (__force u64)__GFP_NOFAIL)) {
+        a[mask] |= (__force u64)(__GFP_NORETRY | __GFP_NOWARN);
+        return false;
+    }
+    if (mask >= 0 || call == CALL_mempool_alloc || call == CALL_mempool_resize)
+        skip(d);
+    return true;
 }
 
 #endif
