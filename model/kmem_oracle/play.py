@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from kmem_oracle.script import MOST_ITEMS, Op
-from kmem_oracle.targets.console import complaints
+from kmem_oracle.targets.console import complaints, is_error
 from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import AHEAD, CHUNK, RawNote, Record
@@ -80,6 +80,7 @@ class Playing:
         self._reader = Reader()
         self._past: list[Op] = []  # the calls that became events, in order
         self._base = -1
+        self._heard = 0  # how much of what a kernel printed was looked at
         self.sent = 0
         self.all_sent = False
         self.limit = sys.maxsize
@@ -133,13 +134,25 @@ class Playing:
             if finding is not None:
                 return self._found(finding)
         if death is None:
-            return None
+            return self._complained(judge, chunk)
         if death.unusable:
             raise CouldNotRun(death.unusable)
         lost_op = chunk[min(death.index, len(chunk) - 1)]  # after its last call, nothing was asked of it
         known(lost_op)
         finding = judge.lose(self._reader.lost(lost_op, death.how))
         return None if finding is None else self._found(finding, death.console)
+
+    def _complained(self, judge: Judge, chunk: list[Op]) -> Play | None:
+        """Return the violation that a kernel reports of itself during a chunk, of whichever call."""
+        told = self._run.printed[self._heard :]
+        self._heard += len(told)
+        error = next((line for line in complaints(told) if is_error(line)), "")
+        if not error:
+            return None
+        finding = judge.lose(
+            self._reader.lost(chunk[-1], f"had the kernel report an error of its own: {error}")
+        )
+        return None if finding is None else self._found(finding, "".join(told))
 
     def _over(self) -> Play:
         """Return how many calls there were, without a violation."""

@@ -132,7 +132,7 @@ def contents_are_kept(_asked: Asked, got: Answer) -> bool:
 
 history(
     "MEM-RETURNS",
-    "A legal call returns, and every byte asked for can be read and written: no crash, no hang.",
+    "A legal call returns, and its bytes can be read and written: no crash, no hang, no report of an error.",
     "Documentation/core-api/memory-allocation.rst",
 )
 history(

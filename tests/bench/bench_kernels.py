@@ -1,8 +1,8 @@
-"""How often each clause was judged on which kernels, and how fast: by hand, on kernels that were built before.
+"""How often each clause was judged on which kernels, and how fast: by hand, on kernels built before.
 
     python tests/bench/bench_kernels.py CALLS NAME [NAME …]
 
-A NAME is what follows `linux:`, with clauses to waive after a slash: 6.1-slob/SLAB-REALLOC-ZERO,CACHE-CTOR-ONCE.
+A NAME is what follows `linux:`, with clauses to waive after a slash: 6.1-slob/CACHE-CTOR-ONCE,CACHE-MAX.
 Prints the table of spec/kernels.md.
 """
 

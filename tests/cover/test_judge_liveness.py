@@ -36,7 +36,7 @@ from tests.cover.judging import (
 
 from kmem_spec.calls import Event
 from kmem_spec.finding import Finding
-from kmem_spec.gfp import GFP_NOWAIT
+from kmem_spec.gfp import GFP_ATOMIC, GFP_KERNEL, GFP_NOWAIT
 from kmem_spec.judge import Judge
 from kmem_spec.liveness import LONGEST, RETRIES
 
@@ -99,6 +99,16 @@ def test_blocks_above_the_merge_order_may_stay_split() -> None:
         judge = Judge(LINUX_6_1)
         admit_all(judge, (gfpages(order, AT), ev("free_pages", AT, order)))
         assert findings(judge, (gfpages(order, 0),) * RETRIES) == (["MEM-LIVENESS"] if stuck else [])
+
+
+def test_blocks_that_lists_of_a_processor_hold_back_are_not_demanded_of_who_may_not_wait() -> None:
+    for order, mask, stuck in ((0, GFP_ATOMIC, True), (1, GFP_ATOMIC, False), (1, GFP_KERNEL, True)):
+        judge = Judge(LINUX_6_1)
+        admit_all(judge, (gfpages(order, AT, mask), ev("free_pages", AT, order)))
+        assert findings(judge, (gfpages(order, 0, mask),) * RETRIES) == (["MEM-LIVENESS"] if stuck else [])
+    judge = Judge(CONTRACT)
+    admit_all(judge, (gfpages(1, AT, GFP_ATOMIC), ev("free_pages", AT, 1)))
+    assert findings(judge, (gfpages(1, 0, GFP_ATOMIC),) * RETRIES) == ["MEM-LIVENESS"]
 
 
 def test_a_resize_is_part_of_a_cycle() -> None:

@@ -52,6 +52,11 @@ def owed(complaint: str) -> str:
     return next((why for words, why in OWED if words in complaint), "")
 
 
+def is_error(complaint: str) -> bool:
+    """Say whether a complaint is of an error in the kernel's memory, and not one that is owed."""
+    return complaint.startswith(("BUG", "kernel BUG", "WARNING at mm/")) and not owed(complaint)
+
+
 def tail(console: str) -> list[str]:
     """Return the lines of a console that tell most: from the first complaint or panic on, and the last."""
     lines = [line.rstrip() for line in console.splitlines() if line.strip()]

@@ -105,13 +105,23 @@ class Cycles(Docket):
         self.following = alone.at >= 0 or whole.at >= 0
         if not refused or "MEM-LIVENESS" not in self.in_force:
             return None
-        if pages and get_order(expect(call, self.profile).size) > self.profile.merge_order:
+        if pages and self._may_stay_split(call):
             return None
         text = (
             f"{show(call)} gave NULL, in {RETRIES} rounds in a row; the same calls from empty worked before, "
             f"everything was freed in between, and nothing else was called"
         )
         return self.finding("MEM-LIVENESS", text)
+
+    def _may_stay_split(self, call: Call) -> bool:
+        """Say whether a block of that size need not be there again after everything was freed.
+
+        Per-processor lists hold pages back, any order above 0 from who may not wait for them to be drained.
+        Source   mm/page_alloc.c: free_unref_page_commit, __alloc_pages_direct_reclaim
+        """
+        asked, profile = expect(call, self.profile), self.profile
+        has_lists = profile.merge_order < profile.max_order
+        return get_order(asked.size) > (0 if has_lists and not may_sleep(asked.gfp) else profile.merge_order)
 
     def _follow_whole(self, call: Call, got: bool, counts: bool) -> bool:
         """Take a call as part of a cycle that begins with the making of a cache or a pool."""

@@ -145,8 +145,16 @@ static void linux_mempool_destroy(mempool_t *pool) { mempool_destroy(pool); }
 #ifdef CONFIG_FAULT_INJECTION
 static void linux_fail_nth(unsigned n) { current->fail_nth = n; }
 #endif
-static void linux_preempt_disable(void) { preempt_disable(); }
-static void linux_preempt_enable(void) { preempt_enable(); }
+static void linux_preempt_disable(void)
+{
+    atomic = true;
+    preempt_disable();
+}
+static void linux_preempt_enable(void)
+{
+    preempt_enable();
+    atomic = false;
+}
 
 /* The driver's table has members of these names, which some versions have as macros. */
 #undef kmalloc

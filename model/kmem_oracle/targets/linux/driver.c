@@ -26,10 +26,10 @@
 #include <asm/unaligned.h>
 #endif
 
+#include "system.h"
+
 #include "calls.h"
 #include "native/run.h"
-#include "short.h"
-#include "mailbox.h"
 
 static struct driver *the_driver;
 static unsigned char *arena, *arena_end;

@@ -133,6 +133,11 @@ static bool held_back(struct driver *d, enum call call, u64 *a)
     int mask = place_of_mask(call);
     if (!is_endless(d, call, a))
         return false;
+#ifndef MODULE /* which cannot call it; who waits for memory has pages brought back that a processor keeps */
+    drain_all_pages(NULL);
+    if (!is_endless(d, call, a))
+        return false;
+#endif
     if (mask >= 0 && !(a[mask] & (__force u64)__GFP_NOFAIL)) {
         a[mask] |= (__force u64)(__GFP_NORETRY | __GFP_NOWARN);
         return false;

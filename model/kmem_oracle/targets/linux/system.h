@@ -27,6 +27,18 @@ static inline void give_lock(void) { spin_unlock(&lock); }
 
 static inline void let_others_go_on(void) { cond_resched(); }
 
+/* How often this task has slept: gone from a processor of its own accord. */
+static inline u64 sleeps(void) { return current->nvcsw; }
+
+static bool atomic; /* whether the script has disabled preemption */
+
+/* Let the kernel's own tasks run now and then: what reclaims and settles accounts would else never do so. */
+static inline void between_calls(u64 index)
+{
+    if (!(index & 31) && !atomic)
+        yield();
+}
+
 /* A user-mode kernel's memcmp goes byte by byte. */
 static inline bool same_bytes(const unsigned char *one, const unsigned char *two, u64 size)
 {

@@ -140,15 +140,19 @@ static void run(struct driver *d, struct part *part, u64 count)
         doing(d, CALLING);
         header->index = index;
         barrier_for_the_parent();
+        between_calls(index);
         d->ran = d->quiet;
         *d->record = (struct record){0, -1, -1, -1, DONE, 0};
         memcpy(a, words + 2, given * sizeof *a);
         d->times = &part->times[index];
         *d->times = (struct times){d->threads ? now() : 0, 0};
+        u64 slept = sleeps();
         if (held_back(d, (enum call)(u32)words[0], a))
             d->batch.made = false; /* nor is there an object of a call that was not made */
         else
             run_one(d, (enum call)(u32)words[0], words[1], a);
+        if (sleeps() != slept)
+            d->ran |= d->quiet << 1;
         if (d->threads && !d->times->end)
             d->times->end = now();
         d->record->ran = d->ran;

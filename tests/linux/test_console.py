@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from kmem_oracle.campaign import Budget, replay
+from kmem_oracle.script import parse
 from kmem_oracle.targets.console import TAIL, complaints, owed, tail
+from kmem_oracle.targets.process import Death, Run, Target
+from kmem_oracle.targets.records import RawNote, Record
 
 WARNING = "WARNING: CPU: 0 PID: 1 at mm/page_alloc.c:5530 __alloc_pages+0x1f2/0x220"
 
@@ -57,3 +61,41 @@ def test_the_lines_that_are_shown_begin_where_the_trouble_does() -> None:
 def test_a_console_without_trouble_is_shown_from_its_end() -> None:
     assert tail("\n".join(str(number) for number in range(100)))[-1] == "99"
     assert tail("") == []
+
+
+def printing(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Let every target print a text with its first chunk of calls."""
+    finish = Run.finish
+
+    def finish_and_print(run: Run) -> tuple[list[Record], list[RawNote], Death | None]:
+        if not run.printed:
+            run.printed.append(text)
+        return finish(run)
+
+    monkeypatch.setattr(Run, "finish", finish_and_print)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("BUG kmalloc-64 (Not tainted): Redzone overwritten\nCall Trace:\n", True),
+        ("WARNING: CPU: 0 PID: 1 at mm/slub.c:4321 free_large_kmalloc+0x1/0x2\n", True),
+        ("WARNING: CPU: 0 PID: 1 at kernel/rcu/tree.c:1 rcu+0x1/0x2\n", False),
+        (f"{WARNING}\n", False),
+        ("", False),
+    ],
+)
+def test_an_error_that_a_kernel_reports_is_a_violation(
+    text: str, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printing(monkeypatch, text)
+    ops = parse("a = kmalloc(64, GFP_KERNEL)\nkfree(a)\n")
+    result = replay(Target("model", "", "model"), ops, profile="", budget=Budget(), waived=frozenset())
+    if not found:
+        assert result.play is None
+        return
+    assert result.play is not None
+    assert result.play.finding is not None
+    assert result.play.finding.clause == "MEM-RETURNS"
+    assert text.splitlines()[0].split(" (")[0].split(":")[0] in result.play.finding.message
+    assert tail(result.play.console) == text.splitlines()
