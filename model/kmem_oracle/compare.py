@@ -145,6 +145,6 @@ class _Watched(Playing):
             if death.unusable and side.finding is None:
                 raise CouldNotRun(death.unusable)
             lost = chunk[min(death.index, len(chunk) - 1)]
-            finding = judge.lose(self._reader.lost(lost, death.how))
+            finding = judge.lose(self._reader.lost(lost, death.told()))
             side.finding = side.finding or finding
             side.outcomes.append((lost, Outcome(death.how)))

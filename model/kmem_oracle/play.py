@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from kmem_oracle.script import MOST_ITEMS, Op
 from kmem_oracle.targets.console import complaints, is_error
-from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker
+from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker, with_words
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import AHEAD, CHUNK, RawNote, Record
 from kmem_spec.apis import APIS, argument
@@ -136,10 +136,10 @@ class Playing:
         if death is None:
             return self._complained(judge, chunk)
         if death.unusable:
-            raise CouldNotRun(death.unusable)
+            raise CouldNotRun(with_words(death.unusable, death.said))
         lost_op = chunk[min(death.index, len(chunk) - 1)]  # after its last call, nothing was asked of it
         known(lost_op)
-        finding = judge.lose(self._reader.lost(lost_op, death.how))
+        finding = judge.lose(self._reader.lost(lost_op, death.told()))
         return None if finding is None else self._found(finding, death.console)
 
     def _complained(self, judge: Judge, chunk: list[Op]) -> Play | None:

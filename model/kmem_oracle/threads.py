@@ -183,7 +183,7 @@ class ThreadPlay:
         """Judge the death of a target: what threads were at is known, not which of them brought it about."""
         for op in ops:
             self._rows.append(Row(self._time, False, -1, self._time, self._time, op, (0, -1, -1, -1, 0, 0)))
-            finding = self._judge.lose(self._reader.lost(op, death.how))
+            finding = self._judge.lose(self._reader.lost(op, death.told()))
             if finding is not None:
                 calls = ", ".join(each.api for each in ops)
                 beside = f"; in hand were {calls}" if len(ops) > 1 else ""

@@ -13,6 +13,19 @@ static void *aligned(size_t alignment, size_t size)
 	return posix_memalign(&got, alignment, size) ? NULL : got;
 }
 
+//: settled
+/* C lets less than 8 bytes lie anywhere: move them to where the kernel would have them. */
+static void *settled(void *got, size_t size)
+{
+	void *moved = (size_t)got % 8 && size < 8 ? aligned(8, size) : NULL;
+
+	if (!moved)
+		return got;
+	memcpy(moved, got, size);
+	free(got);
+	return moved;
+}
+
 //: clear
 /* Zero an object from one byte to its usable end. */
 static void clear(char *at, size_t from)
@@ -51,8 +64,10 @@ static void *kcalloc(size_t count, size_t size, gfp_t gfp)
 	if (fits && (total > PAGE << 10 || natural(total) > 8))
 		return kmalloc(total, gfp | __GFP_ZERO);
 	got = calloc(count, size);
-	if (fits)
+	if (fits) {
+		got = settled(got, total);
 		clear(got, total);
+	}
 	return got;
 }
 
@@ -90,7 +105,7 @@ static void *krealloc(void *old, size_t size, gfp_t gfp)
 	if (size > PAGE << 10)
 		return NULL;
 	if (natural(size) == 8) {
-		got = realloc(old, size);
+		got = settled(realloc(old, size), size);
 		if (gfp & __GFP_ZERO)
 			clear(got, usable < size ? usable : size);
 		return got;

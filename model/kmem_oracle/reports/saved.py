@@ -38,7 +38,8 @@ def save(folder: str, result: Result, profile: str) -> list[str]:
 def _save_one(folder: str, result: Result, profile: str, suffix: str) -> list[str]:
     """Write one violation; `suffix` tells its files from those of another of the same clause.
 
-    A C program is for a library; a KUnit test for calls that the kernel has.
+    A C program is for a library, over malloc one that tells usable sizes; a KUnit test for calls that the
+    kernel has.
     """
     assert result.play is not None
     script = Path(text.save(folder, result, suffix))
@@ -46,7 +47,11 @@ def _save_one(folder: str, result: Result, profile: str, suffix: str) -> list[st
     if profile.endswith(".toml"):
         profile = str(Path(profile).resolve())
     forms = {f"test_{stem}.py": pytest_function(result, f"test_{stem}", profile or result.profile.name)}
-    if over_malloc(result.target) or (Path(result.target).is_file() and not _needs_us(result)):
+    if over_malloc(result.target):
+        linked = "ksize" in result.apis
+    else:
+        linked = Path(result.target).is_file() and not _needs_us(result)
+    if linked:
         forms[f"{script.stem}.c"] = c_program(result, f"{script.stem}.c")
     if why_not(result.play.ops) is None:
         forms[f"{stem}_kunit.c"] = kunit(result, stem)

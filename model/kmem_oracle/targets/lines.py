@@ -49,7 +49,6 @@ class Lines:
                 words,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
                 bufsize=0,
                 preexec_fn=die_with_parent,
             )

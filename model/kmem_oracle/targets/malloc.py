@@ -1,14 +1,16 @@
 """malloc libraries as targets: kmalloc and pages put over posix_memalign, calloc, realloc and free.
 
 What C does not promise is added here, and so is not judged of the library: zeroes beyond the request,
-natural alignment where calloc and realloc give none, the kernel's limits, ZERO_SIZE_PTR. Everything else
-is the library's own. Runs in the child process only.
+natural alignment where calloc and realloc give none, any alignment of less than 8 bytes of theirs, the
+kernel's limits, ZERO_SIZE_PTR. Everything else is the library's own. A library without malloc_usable_size
+has no ksize. Runs in the child process only.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import os
 from typing import Final
 
 from kmem_oracle.targets.linked import own
@@ -18,8 +20,11 @@ from kmem_spec.units import MAX_ORDER, PAGE_SIZE, SIZE_MAX, ZERO_SIZE_PTR, array
 
 MAX_SIZE: Final = PAGE_SIZE << MAX_ORDER
 MINIMUM: Final = 8  # bytes, what kmalloc aligns to at least; posix_memalign takes no less
+# Its own calls of malloc are its own affair, and not to be answered by the malloc of this process.
+_MODE: Final = ctypes.DEFAULT_MODE | getattr(os, "RTLD_DEEPBIND", 0)
 _SIZE: Final = ctypes.c_uint64
-_SYMBOLS: Final = ("posix_memalign", "calloc", "realloc", "free", "malloc_usable_size")
+_SYMBOLS: Final = ("posix_memalign", "calloc", "realloc", "free")
+_USABLE: Final = "malloc_usable_size"  # C and POSIX have no such function
 
 
 class Malloc:
@@ -31,33 +36,36 @@ class Malloc:
         Errors   Unusable
         """
         try:
-            library = ctypes.CDLL(path or None)
+            library = ctypes.CDLL(path or None, mode=_MODE if path else ctypes.DEFAULT_MODE)
         except OSError as error:
             raise Unusable(f"malloc:{path}: cannot be loaded: {error}") from error
         found = [own(library, name) if path else library[name] for name in _SYMBOLS]
         missing = [name for name, function in zip(_SYMBOLS, found, strict=True) if function is None]
         if missing:
             raise Unusable(f"malloc:{path}: no malloc library: it exports no {', no '.join(missing)}")
-        self._memalign, self._calloc, self._realloc, self._release, self._usable = (f for f in found if f)
+        self._memalign, self._calloc, self._realloc, self._free = (f for f in found if f)
+        self._usable = own(library, _USABLE) if path else library[_USABLE]
+        self._sizes: dict[int, int] = {}  # what was asked for, where the library tells no more than that
         pointer = ctypes.POINTER(_SIZE)
         self._memalign.argtypes, self._memalign.restype = [pointer, _SIZE, _SIZE], ctypes.c_int
         self._calloc.argtypes, self._calloc.restype = [_SIZE, _SIZE], _SIZE
         self._realloc.argtypes, self._realloc.restype = [_SIZE, _SIZE], _SIZE
-        self._release.argtypes, self._release.restype = [_SIZE], None
-        self._usable.argtypes, self._usable.restype = [_SIZE], _SIZE
+        self._free.argtypes, self._free.restype = [_SIZE], None
+        if self._usable is not None:
+            self._usable.argtypes, self._usable.restype = [_SIZE], _SIZE
         self._out = _SIZE(0)
         self._where = ctypes.pointer(self._out)
 
     def functions(self) -> dict[str, Function]:
         """Return the calls by kernel name."""
-        return {
+        told: dict[str, Function] = {} if self._usable is None else {"ksize": self.ksize}
+        return told | {
             "kmalloc": self.kmalloc,
             "kzalloc": functools.partial(self.kcalloc, 1),
             "kmalloc_array": self.kmalloc_array,
             "kcalloc": self.kcalloc,
             "krealloc": self.krealloc,
             "kfree": self.kfree,
-            "ksize": self.ksize,
             "__get_free_pages": self.get_free_pages,
             "get_zeroed_page": self.get_zeroed_page,
             "free_pages": self.free_pages,
@@ -87,8 +95,10 @@ class Malloc:
         if total <= SIZE_MAX and (total > MAX_SIZE or _alignment(total) > MINIMUM):
             return self.kmalloc(total, gfp | ZERO)
         start: int = self._calloc(count, size)
-        if total <= SIZE_MAX:
-            self._clear(start, total)
+        if total > SIZE_MAX:
+            return start
+        start = self._settled(start, total)
+        self._clear(start, total)
         return start
 
     def krealloc(self, start: int, size: int, gfp: int) -> int:
@@ -107,7 +117,11 @@ class Malloc:
                 ctypes.memmove(new, start, min(was_usable, size))
                 self._release(start)
             return new
+        asked = self._sizes.pop(start, 0)
         result: int = self._realloc(start, size)
+        if not result and asked:
+            self._sizes[start] = asked
+        result = self._settled(result, size)
         if gfp & ZERO:
             self._clear(result, min(was_usable, size))
         return result
@@ -118,8 +132,10 @@ class Malloc:
             self._release(start)
 
     def ksize(self, start: int) -> int:
-        """Put ksize over malloc_usable_size."""
-        return int(self._usable(start)) if start > ZERO_SIZE_PTR else 0
+        """Put ksize over malloc_usable_size; without that, it is what was asked for."""
+        if start <= ZERO_SIZE_PTR:
+            return 0
+        return self._sizes[start] if self._usable is None else int(self._usable(start))
 
     def get_free_pages(self, gfp: int, order: int) -> int:
         """Put __get_free_pages over posix_memalign."""
@@ -143,12 +159,33 @@ class Malloc:
         """Return memory from posix_memalign, or 0."""
         if self._memalign(self._where, alignment, size) != 0:
             return 0
-        return self._out.value
+        return self._known(self._out.value, size)
+
+    def _settled(self, start: int, size: int) -> int:
+        """Move an object that is too small for C to align it to where the kernel would have it."""
+        if start % MINIMUM and size < MINIMUM:
+            new = self._aligned(MINIMUM, size)
+            if new:
+                ctypes.memmove(new, start, size)
+                self._free(start)
+                return new
+        return self._known(start, size)
+
+    def _known(self, start: int, size: int) -> int:
+        """Remember the size of a new object where the library does not."""
+        if self._usable is None and start:
+            self._sizes[start] = size
+        return start
+
+    def _release(self, start: int) -> None:
+        """Free an object."""
+        self._sizes.pop(start, None)
+        self._free(start)
 
     def _clear(self, start: int, begin: int) -> None:
         """Zero an object from `begin` to its usable end."""
         if start:
-            ctypes.memset(start + begin, 0, self._usable(start) - begin)
+            ctypes.memset(start + begin, 0, self.ksize(start) - begin)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -80,12 +80,18 @@ class Death:
 
     unusable   why it cannot be judged any further, where it is not its call that is to blame
     console    the last that a kernel printed
+    said       the last line that it wrote to standard error
     """
 
     index: int
     how: str
     unusable: str = ""
     console: str = ""
+    said: str = ""
+
+    def told(self) -> str:
+        """Return how it died, with its own last words."""
+        return with_words(self.how, self.said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +283,7 @@ class Run:
         self._part = 0
         self._ended = False
         self._pid = self._working = 0  # the child; the process that runs the target
+        self._said = ""  # what the child wrote last
         self.printed: list[str] = []  # what a kernel has printed, chunk by chunk
         self._sent: deque[tuple[int, int]] = deque()  # part and number of calls of each chunk
         seconds = BOOT_SECONDS if target.kind == "linux" else LOAD_SECONDS
@@ -293,12 +300,12 @@ class Run:
                 self._working = int(str(message[1]))  # of a kernel, a second comes: that of the guest
                 self._pid = self._pid or self._working
             elif message[0] == "exit":
-                self._ended = True
-                how = describe_exit(int(str(message[1])))
-                raise CouldNotRun(f"{target.label}: loading it {how}")
+                how = self._exit(message)
+                raise CouldNotRun(with_words(f"{target.label}: loading it {how}", self._said))
             elif message[0] == "unusable":
                 self._await_exit()
-                raise CouldNotRun(str(message[1]))
+                said = self._said if target.kind == "exec" else ""
+                raise CouldNotRun(with_words(str(message[1]), said))
             else:
                 assert message[0] == "ready"
                 self.apis = frozenset(str(message[1]).split())
@@ -363,18 +370,14 @@ class Run:
                 console = "".join(str(text) for text in message[2:])
                 self._await_exit()
             else:
-                how = "ended the worker" if message is None else describe_exit(int(str(message[1])))
-                self._ended = True
+                how = "ended the worker" if message is None else self._exit(message)
         index, doing, begun = self._worker.position()
         if begun != part:  # it died before the first call of this chunk
-            return [], [], Death(0, how, unusable, console)
+            return [], [], Death(0, how, unusable, console, self._said)
         if doing == TOUCHING:
             how = f"gave memory that cannot be used: touching it {how}"
-        return (
-            self._worker.records(part, index),
-            self._worker.notes(part),
-            Death(index, how, unusable, console),
-        )
+        died = Death(index, how, unusable, console, self._said)
+        return self._worker.records(part, index), self._worker.notes(part), died
 
     def start_threads(self, programs: Sequence[Sequence[Op]]) -> None:
         """Send calls to be run side by side, of each thread CHUNK at most; `finish_threads` comes next.
@@ -407,11 +410,10 @@ class Run:
                 how = unusable = str(message[1])
                 self._await_exit()
             else:
-                how = "ended the worker" if message is None else describe_exit(int(str(message[1])))
-                self._ended = True
+                how = "ended the worker" if message is None else self._exit(message)
         at = [worker.lane(part)[0] for part, _ in self._sent]
         done = [Lane(worker.records(part, n), worker.times(part, n)) for part, n in enumerate(at)]
-        return done, Death(0, how, unusable)
+        return done, Death(0, how, unusable, said=self._said)
 
     def _stuck(self, position_of: Callable[[], tuple[object, ...]] | None = None) -> str:
         """Wait for an answer; if a call takes too long, kill the child and say so."""
@@ -441,7 +443,14 @@ class Run:
         """Read on until the worker says that the child has ended."""
         while (message := self._worker.message()) is not None and message[0] != "exit":
             continue
+        if message is not None:
+            self._exit(message)
         self._ended = True
+
+    def _exit(self, message: Message) -> str:
+        """Take in that the child has ended, and return how."""
+        self._ended, self._said = True, str(message[2])
+        return describe_exit(int(str(message[1])))
 
 
 @functools.lru_cache(maxsize=8)
@@ -466,6 +475,11 @@ def _processor_seconds(pid: int) -> float:
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def with_words(sentence: str, said: str) -> str:
+    """Return a sentence with the last words of what it is about, if there were any."""
+    return f"{sentence}; it wrote: {said}" if said else sentence
 
 
 def describe_exit(code: int) -> str:

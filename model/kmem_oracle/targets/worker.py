@@ -23,13 +23,16 @@ from typing import Final, Protocol
 
 from kmem_oracle.targets.access import Native
 from kmem_oracle.targets.driver import Driver, runnable
-from kmem_oracle.targets.family import die_with_parent, end_children, take_in_orphans
+from kmem_oracle.targets.family import LINUX, die_with_parent, end_children, take_in_orphans
+from kmem_oracle.targets.last_words import await_end
 from kmem_oracle.targets.library import open_library
 from kmem_oracle.targets.malloc import Malloc
 from kmem_oracle.targets.native import NativeDriver, names
 from kmem_oracle.targets.opened import Gone, Opened, Unusable
 from kmem_oracle.targets.wire import receive, receive_marked, send
 
+# Address space is reserved by the terabyte by allocators that use little of it; Linux can limit what is used.
+MEMORY: Final = resource.RLIMIT_DATA if LINUX else resource.RLIMIT_AS
 OUT_OF_MEMORY: Final = 77  # exit status of a child that found no memory for itself
 
 
@@ -49,10 +52,14 @@ def main(memory_fd: int) -> None:
             native = ctypes.CDLL(str(driver))
         if kind == "linux":
             importlib.import_module("kmem_oracle.targets.booted")  # once, and not in each child
+        words, stream = os.pipe()
         pid = os.fork()
         if pid == 0:
             code = 1
             try:
+                os.close(words)
+                os.dup2(stream, 2)
+                os.close(stream)
                 os.setpgid(0, 0)
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 die_with_parent()
@@ -65,11 +72,13 @@ def main(memory_fd: int) -> None:
                 code = OUT_OF_MEMORY
             finally:
                 os._exit(code)
-        _, status = os.waitpid(pid, 0)
+        os.close(stream)
+        status, said = await_end(pid, words)
+        os.close(words)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)  # what the target itself may have forked
         end_children()  # and what has left its group
-        send(outbox, ("exit", os.waitstatus_to_exitcode(status)))
+        send(outbox, ("exit", os.waitstatus_to_exitcode(status), said))
 
 
 def _run(
@@ -86,7 +95,7 @@ def _run(
     _be_quiet()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if limit and kind != "model":
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        resource.setrlimit(MEMORY, (limit, limit))
     try:
         target = _open(kind, name)
     except Unusable as error:
@@ -145,10 +154,9 @@ def _run_kernel(inbox: int, outbox: int, shared: mmap.mmap, memory_fd: int, name
 
 
 def _be_quiet() -> None:
-    """Let nothing that a target prints or reads reach our own streams."""
-    quiet = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(quiet, stream)
+    """Let nothing that a target prints or reads reach our own streams; what it prints are its last words."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
 
 
 class Packed(Protocol):
