@@ -13,8 +13,7 @@ from kmem_spec.units import PAGE_SIZE
 
 EXHAUST: Final = 96 << 20  # bytes after which a target counts as one that does not run out
 ROUNDS: Final = 24  # more than the judge wants to see fail in a row
-
-
+FILLERS: Final = ((32 * PAGE_SIZE, 80), (PAGE_SIZE, 80), (64, 200))  # sizes, and how many fill what is left
 FREED: Final = Op("kfree", 0, (1,))
 
 
@@ -66,6 +65,21 @@ class Cycles(Draws):
         gfp = self.bases[0]
         size, number = ((8192, 16), (4096, 24), (2048, 40), (1024, 80))[turn % 4]
         return repeated(420 if turn < 2 else 2000, *self._filled(size, number, gfp))
+
+    def full(self, turn: int) -> Iterator[Op]:
+        """All memory taken by ever smaller objects, then every call that needs some; what lived before is kept."""
+        gfp = self.bases[turn % 2]
+        kept = [self.make("kmalloc", size, gfp) for size in (8, 96, 1000, 5000, 40_000)]
+        yield from kept
+        for size, number in ((512 * PAGE_SIZE, EXHAUST // (512 * PAGE_SIZE)), *FILLERS):
+            yield from (self.make("kmalloc", size, gfp) for _ in range(number))
+        for size in (2 * PAGE_SIZE, 64 * PAGE_SIZE, 512 * PAGE_SIZE):
+            for op in kept:
+                yield Op("krealloc", op.out, (op.out, size, gfp))
+                yield Op("check", 0, (op.out,))
+            for api in self.kmallocs:
+                yield self.make(api, size, self.gfp())
+        yield from (self.drop(item) for item in sorted(self.live))
 
     def exhaust_objects(self, turn: int) -> Iterator[Op]:
         """One size: a few rounds, then until it fails, twice, then rounds again."""

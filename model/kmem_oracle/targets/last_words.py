@@ -1,4 +1,4 @@
-"""What a target wrote to standard error at last: it often says by itself why it ended."""
+"""What a target wrote at last, to standard output or error: it often says by itself why it ended."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Death:
 
     unusable   why it cannot be judged any further, where it is not its call that is to blame
     console    the last that a kernel printed
-    said       the last line that it wrote to standard error
+    said       the last line that it wrote to its streams
     """
 
     index: int
@@ -301,7 +301,9 @@ class Run:
                 self._pid = self._pid or self._working
             elif message[0] == "exit":
                 how = self._exit(message)
-                raise CouldNotRun(with_words(f"{target.label}: loading it {how}", self._said))
+                limit = worker.memory_limit >> 20
+                hint = f" (with {limit} MiB to map; --memory gives it more)" if limit else ""
+                raise CouldNotRun(with_words(f"{target.label}: loading it {how}{hint}", self._said))
             elif message[0] == "unusable":
                 self._await_exit()
                 said = self._said if target.kind == "exec" else ""

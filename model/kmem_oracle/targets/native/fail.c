@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /* The memory that a library has from the system, made to fail the n-th time. Loaded before all else.
  *
- * It counts only while the driver runs calls: what the process needs for itself never fails.
+ * It counts only while the driver runs calls: what the process needs for itself never fails. Nor does what the
+ * dynamic loader asks for, such as a thread's copy of a library's variables: without it the loader ends the process.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -22,9 +26,30 @@ void kmem_oracle_memory_fail_nth(unsigned n) { left = n; }
 /* Begin to count, or no longer. */
 void kmem_oracle_memory_counts(bool counts) { counting = counts; }
 
-static bool fails(void)
+static struct { uintptr_t begin, size; } loader;
+
+static int measure(struct dl_phdr_info *object, size_t size, void *unused)
 {
-    if (!counting || !__atomic_load_n(&left, __ATOMIC_RELAXED))
+    (void)size, (void)unused;
+    if (object->dlpi_addr != loader.begin)
+        return 0;
+    for (int k = 0; k < object->dlpi_phnum; k++)
+        if (object->dlpi_phdr[k].p_type == PT_LOAD)
+            loader.size = object->dlpi_phdr[k].p_vaddr + object->dlpi_phdr[k].p_memsz;
+    return 1;
+}
+
+__attribute__((constructor)) static void find_loader(void)
+{
+    loader.begin = getauxval(AT_BASE);
+    dl_iterate_phdr(measure, NULL);
+}
+
+#define FAILS() fails((uintptr_t)__builtin_return_address(0))
+
+static bool fails(uintptr_t caller)
+{
+    if (!counting || !__atomic_load_n(&left, __ATOMIC_RELAXED) || caller - loader.begin < loader.size)
         return false;
     if (__atomic_sub_fetch(&left, 1, __ATOMIC_RELAXED) != 0)
         return false;
@@ -57,13 +82,13 @@ static bool is_early(const void *p) { return (const char *)p >= early && (const 
 void *malloc(size_t size)
 {
     REAL(void *, malloc, (size_t))
-    return fails() ? NULL : real ? real(size) : early_take(size);
+    return FAILS() ? NULL : real ? real(size) : early_take(size);
 }
 
 void *calloc(size_t count, size_t size)
 {
     REAL(void *, calloc, (size_t, size_t))
-    return fails() ? NULL : real ? real(count, size) : early_take(count * size); /* that is zero anyway */
+    return FAILS() ? NULL : real ? real(count, size) : early_take(count * size); /* that is zero anyway */
 }
 
 void free(void *p)
@@ -76,7 +101,7 @@ void free(void *p)
 void *realloc(void *p, size_t size)
 {
     REAL(void *, realloc, (void *, size_t))
-    if (fails())
+    if (FAILS())
         return NULL;
     if (!is_early(p))
         return real ? real(p, size) : NULL;
@@ -89,24 +114,24 @@ void *realloc(void *p, size_t size)
 int posix_memalign(void **p, size_t align, size_t size)
 {
     REAL(int, posix_memalign, (void **, size_t, size_t))
-    return fails() || !real ? ENOMEM : real(p, align, size);
+    return FAILS() || !real ? ENOMEM : real(p, align, size);
 }
 
 void *aligned_alloc(size_t align, size_t size)
 {
     REAL(void *, aligned_alloc, (size_t, size_t))
-    return fails() || !real ? NULL : real(align, size);
+    return FAILS() || !real ? NULL : real(align, size);
 }
 
 void *memalign(size_t align, size_t size)
 {
     REAL(void *, memalign, (size_t, size_t))
-    return fails() || !real ? NULL : real(align, size);
+    return FAILS() || !real ? NULL : real(align, size);
 }
 
 void *mmap(void *at, size_t size, int protection, int flags, int file, off_t offset)
 {
-    return fails() ? MAP_FAILED : (void *)syscall(SYS_mmap, at, size, protection, flags, file, offset);
+    return FAILS() ? MAP_FAILED : (void *)syscall(SYS_mmap, at, size, protection, flags, file, offset);
 }
 
 void *mmap64(void *at, size_t size, int protection, int flags, int file, off_t offset)
