@@ -20,7 +20,13 @@ SOURCE = """
 #include <string.h>
 #include <sys/mman.h>
 #define MAX (4u << 20)
+#ifdef THREAD_OWN
+static __thread char own[1 << 16]; /* the loader asks malloc for it when a thread first touches it */
+#endif
 void *kmalloc(size_t size, unsigned gfp) {
+#ifdef THREAD_OWN
+    *(volatile char *)own = 1;
+#endif
     if (!size) return (void *)16;
     if (size > MAX) return NULL;
     void *p;
@@ -67,6 +73,17 @@ def test_a_library_that_copes_passes(tmp_path: Path) -> None:
     result = check(build.shared(SOURCE, tmp_path), 40_000)
     assert result.play is None
     assert "fail_nth" in result.apis
+
+
+def test_what_the_loader_needs_for_the_library_never_fails(tmp_path: Path) -> None:
+    """Without it the loader ends the process, whatever the library does."""
+    target = Target("library", str(build.shared(SOURCE, tmp_path, "-DTHREAD_OWN")), "mine")
+    ops = parse("fail_nth(1); a = kmalloc(100, GFP_KERNEL); b = kmalloc(100, GFP_KERNEL)")
+    with Worker(call_seconds=2.0, memory_limit=8 << 30) as worker, worker.open(target) as run:
+        run.start(ops)
+        records, _, death = run.finish()
+    assert death is None
+    assert [record[0] != 0 for record in records[1:]] == [False, True]
 
 
 def test_one_that_loses_an_object_then_is_found_and_nowhere_else(tmp_path: Path) -> None:
