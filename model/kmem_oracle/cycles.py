@@ -67,7 +67,7 @@ class Cycles(Draws):
         return repeated(420 if turn < 2 else 2000, *self._filled(size, number, gfp))
 
     def full(self, turn: int) -> Iterator[Op]:
-        """All memory taken by ever smaller objects, then every call that needs some; what lived before is kept."""
+        """All memory taken by ever smaller objects, then every call that needs some; older ones are kept."""
         gfp = self.bases[turn % 2]
         kept = [self.make("kmalloc", size, gfp) for size in (8, 96, 1000, 5000, 40_000)]
         yield from kept

@@ -12,7 +12,7 @@ from kmem_oracle.reports import saved
 from kmem_oracle.script import parse
 from kmem_oracle.targets.process import Target, Worker
 
-pytestmark = pytest.mark.needs("cc")
+pytestmark = pytest.mark.needs("cc", "linux")
 SOURCE = """
 #include <malloc.h>
 #include <stddef.h>
@@ -119,3 +119,23 @@ def test_other_targets_keep_their_memory() -> None:
         worker.open(target) as run,
     ):
         assert "fail_nth" not in run.apis
+
+
+OWN_MALLOC = """
+#include <stddef.h>
+#include <sys/mman.h>
+static int loads;
+__attribute__((constructor)) static void begin(void) { loads++; }
+static char room[8 << 20];
+void *malloc(size_t size) { return room + 1; } /* a wrong one, which is found if it is called */
+void free(void *p) {}
+void *kmalloc(size_t size, unsigned gfp) { return size && loads == 1 ? malloc(size) : (void *)16; }
+void kfree(const void *p) { if ((size_t)p > 16) free((void *)p); }
+"""
+
+
+def test_a_library_with_a_malloc_of_its_own_is_judged_by_that(tmp_path: Path) -> None:
+    result = check(build.shared(OWN_MALLOC, tmp_path, "-fno-builtin"), 1_000)
+    assert result.play is not None
+    assert result.play.finding is not None
+    assert result.play.finding.clause == "SLAB-ALIGN"

@@ -1,4 +1,4 @@
-"""tests/FOUND.md: each script parses, passes on the model, and shows what it says where the library is installed."""
+"""tests/FOUND.md: each script passes on the model, and shows what it says where the library is installed."""
 
 from __future__ import annotations
 

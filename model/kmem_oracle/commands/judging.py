@@ -111,5 +111,5 @@ def judging_options(command: argparse.ArgumentParser) -> None:
         "--memory",
         type=positive,
         default=campaign.MEMORY >> 20,
-        help="MiB that the target may map (default 8192)",
+        help="MiB that the target may map to write (default 8192)",
     )

@@ -5,12 +5,13 @@ Runs in the child process only: loading and calling foreign code may crash, hang
 
 from __future__ import annotations
 
+import _ctypes
 import ctypes
 from collections.abc import Callable
 from typing import Final
 
 from kmem_oracle.targets.access import Native
-from kmem_oracle.targets.linked import own
+from kmem_oracle.targets.linked import DEEPBIND, own
 from kmem_oracle.targets.native import MEMORY_FAIL_NTH, memory_function
 from kmem_oracle.targets.opened import Function, Opened, Unusable
 from kmem_oracle.targets.prototypes import UINT, WORD, Adapters, CType, Symbol, declare
@@ -20,6 +21,8 @@ RESET: Final = "kmem_oracle_reset"
 PROFILE: Final = "kmem_oracle_profile"
 ON_SLEEP: Final = "kmem_oracle_on_sleep"
 FAIL_NTH: Final = "kmem_oracle_fail_nth"
+# What an allocator may have of its own under a name that this process has as well.
+TWICE: Final = ("malloc", "calloc", "realloc", "free", "memalign", "posix_memalign", "sbrk", "mmap")
 CALLBACK: Final = ctypes.CFUNCTYPE(None)
 _PAGE_HELPERS: Final = ("page_address", "virt_to_page")
 _SWITCHES: Final[tuple[tuple[str, str, tuple[CType, ...]], ...]] = (  # call, symbol, types of arguments
@@ -35,7 +38,7 @@ def open_library(path: str) -> Opened:
     Errors   Unusable
     """
     try:
-        library = ctypes.CDLL(path)
+        library = _loaded(path)
     except OSError as error:
         raise Unusable(f"{path}: not a shared library that can be loaded: {error}") from error
     symbols = _symbols(library)
@@ -55,6 +58,18 @@ def open_library(path: str) -> Opened:
         symbols={name: _address(function) for name, function in symbols.items()},
         hook=_address(_hook(library, ON_SLEEP, None, CALLBACK)),
     )
+
+
+def _loaded(path: str) -> ctypes.CDLL:
+    """Load a library; one with a malloc of its own so that its own calls come to that.
+
+    Errors   OSError
+    """
+    library = ctypes.CDLL(path)
+    if DEEPBIND and any(own(library, name) is not None for name in TWICE):
+        _ctypes.dlclose(library._handle)
+        library = ctypes.CDLL(path, mode=ctypes.DEFAULT_MODE | DEEPBIND)
+    return library
 
 
 def _symbols(library: ctypes.CDLL) -> dict[str, Symbol]:

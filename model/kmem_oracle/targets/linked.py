@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from typing import Final
 
+DEEPBIND: Final[int] = getattr(os, "RTLD_DEEPBIND", 0)  # a library's own calls come to itself first
 _LINK_MAP: Final = 2  # RTLD_DI_LINKMAP: dlinfo tells what the loader knows of an object
 
 

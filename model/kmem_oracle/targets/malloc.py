@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 from typing import Final
 
-from kmem_oracle.targets.linked import own
+from kmem_oracle.targets.linked import DEEPBIND, own
 from kmem_oracle.targets.opened import Function, Unusable
 from kmem_spec.gfp import ZERO
 from kmem_spec.units import MAX_ORDER, PAGE_SIZE, SIZE_MAX, ZERO_SIZE_PTR, array_size, power_of_two_divisor
 
 MAX_SIZE: Final = PAGE_SIZE << MAX_ORDER
 MINIMUM: Final = 8  # bytes, what kmalloc aligns to at least; posix_memalign takes no less
-# Its own calls of malloc are its own affair, and not to be answered by the malloc of this process.
-_MODE: Final = ctypes.DEFAULT_MODE | getattr(os, "RTLD_DEEPBIND", 0)
 _SIZE: Final = ctypes.c_uint64
 _SYMBOLS: Final = ("posix_memalign", "calloc", "realloc", "free")
 _USABLE: Final = "malloc_usable_size"  # C and POSIX have no such function
@@ -36,7 +33,7 @@ class Malloc:
         Errors   Unusable
         """
         try:
-            library = ctypes.CDLL(path or None, mode=_MODE if path else ctypes.DEFAULT_MODE)
+            library = ctypes.CDLL(path or None, mode=ctypes.DEFAULT_MODE | (DEEPBIND if path else 0))
         except OSError as error:
             raise Unusable(f"malloc:{path}: cannot be loaded: {error}") from error
         found = [own(library, name) if path else library[name] for name in _SYMBOLS]
