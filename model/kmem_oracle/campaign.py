@@ -14,7 +14,7 @@ from typing import Final
 from kmem_oracle.generate import Generator, Phase, in_groups
 from kmem_oracle.journal import Journal
 from kmem_oracle.pipeline import Pipeline
-from kmem_oracle.play import Play, play
+from kmem_oracle.play import DRIVERS, Play, play
 from kmem_oracle.script import Op
 from kmem_oracle.shrink import Shrinker
 from kmem_oracle.targets.by_bytes import CONTENTS
@@ -73,6 +73,7 @@ class Result:
     by_phase  how often each clause was judged in each phase, where that was asked for
     warned    what a kernel complained of, and how often
     generated whether the calls were generated, to exercise every clause that the target has calls for
+    lacking   calls of a script that were not made, since the target has no such call
     """
 
     target: str
@@ -90,6 +91,7 @@ class Result:
     by_phase: dict[str, Counter[str]] = field(default_factory=dict)
     generated: bool = False
     warned: Counter[str] = field(default_factory=Counter)
+    lacking: frozenset[str] = frozenset()
 
 
 Progress = Callable[[str, Result], None]
@@ -172,6 +174,7 @@ def replay(
         with worker.open(target) as run:
             promised = promised_by(run, profile)
             result = Result(target.label, promised, 0, run.apis)
+            result.lacking = frozenset(op.api for op in ops).difference(run.apis, DRIVERS)
             waived |= frozenset() if run.seen else CONTENTS
         judge = Judge(promised, waived=waived, looked=True)
         begin = time.monotonic()

@@ -219,6 +219,20 @@ def test_two_targets_that_do_not_part_pass(shell: Shell, tmp_path: Path) -> None
     assert (content["verdict"], content["calls"], content["partings"]) == ("pass", 2, [])
 
 
+def test_calls_that_the_target_lacks_are_named(shell: Shell, tmp_path: Path) -> None:
+    script = tmp_path / "more.kmem"
+    script.write_text(
+        "fail_nth(1)\na = kmalloc(8, GFP_KERNEL)\nv = vmalloc(64)\ncheck(a)\n", encoding="utf-8"
+    )
+    done = shell("run", script, "--on", "malloc:")
+    assert (done.status, done.err) == (PASS, "")
+    assert done.out.splitlines()[1:] == [
+        "not called, since the target lacks it: fail_nth, vmalloc",
+        "PASS: no violation",
+    ]
+    assert "not called" not in shell("run", script, "--on", "model").out
+
+
 def test_targets_may_part_and_pass(shell: Shell, tmp_path: Path) -> None:
     script = tmp_path / "sizes.kmem"
     script.write_text("a = kmalloc(5000, GFP_KERNEL)\nv = vmalloc(64)\nkfree(a)\n", encoding="utf-8")

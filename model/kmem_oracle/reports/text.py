@@ -83,6 +83,8 @@ def verdict_lines(result: Result, files: list[str]) -> list[str]:
     idle = [name for name, count in counts.items() if not count]
     if idle and result.generated and not result.found:
         lines.append(f"never exercised: {', '.join(idle)}")
+    if result.lacking:
+        lines.append(f"not called, since the target lacks it: {', '.join(sorted(result.lacking))}")
     lines += _warned_lines(result.warned)
     if not result.found:
         return [*lines, "PASS: no violation"]
