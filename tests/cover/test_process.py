@@ -165,7 +165,8 @@ def test_a_library_that_crashes_as_it_is_loaded_is_declined(targets: Path) -> No
 @pytest.mark.needs("cc")
 def test_a_library_that_takes_all_memory_as_it_is_loaded_is_declined(targets: Path) -> None:
     message = declined(library(build.bad("eats_on_load", directory=targets)), memory=512 * MIB)
-    assert message == "the library: loading it crashed with SIGABRT"
+    crashed = "the library: loading it crashed with SIGABRT"
+    assert message == f"{crashed} (with 512 MiB to map; --memory gives it more)"
 
 
 @pytest.mark.needs("cc")
