@@ -134,7 +134,7 @@ class Playing:
             if finding is not None:
                 return self._found(finding)
         if death is None:
-            return self._complained(judge, chunk)
+            return self._complained(judge)
         if death.unusable:
             raise CouldNotRun(with_words(death.unusable, death.said))
         lost_op = chunk[min(death.index, len(chunk) - 1)]  # after its last call, nothing was asked of it
@@ -142,16 +142,14 @@ class Playing:
         finding = judge.lose(self._reader.lost(lost_op, death.told()))
         return None if finding is None else self._found(finding, death.console)
 
-    def _complained(self, judge: Judge, chunk: list[Op]) -> Play | None:
+    def _complained(self, judge: Judge) -> Play | None:
         """Return the violation that a kernel reports of itself during a chunk, of whichever call."""
         told = self._run.printed[self._heard :]
         self._heard += len(told)
         error = next((line for line in complaints(told) if is_error(line)), "")
         if not error:
             return None
-        finding = judge.lose(
-            self._reader.lost(chunk[-1], f"had the kernel report an error of its own: {error}")
-        )
+        finding = judge.complain(error)
         return None if finding is None else self._found(finding, "".join(told))
 
     def _over(self) -> Play:

@@ -34,6 +34,11 @@ class Losses(Areas):
         self.events += 1
         return finding if finding.clause in self.in_force else None
 
+    def complain(self, error: str) -> Finding | None:
+        """Take an error that a kernel reports of itself in one of the last calls."""
+        finding = self.finding("MEM-RETURNS", f"the kernel reports an error of its own: {error}")
+        return finding if finding.clause in self.in_force else None
+
     def wrong_context(self, call: Call) -> Finding | None:
         """Return the caller's error if a call may sleep and is made in atomic context."""
         api = APIS[call.api]
