@@ -5,22 +5,63 @@ Exit status 0: no violation. 1: a violation, or an obligation that is not proved
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
-from kmem_oracle.commands import check, clauses, kernel, run, verify
 from kmem_oracle.commands.common import COULD_NOT_RUN, Parser, fail
 
+# Each command is a module of its name, which is loaded when it is asked for.
+COMMANDS: Final = {
+    "check": "judge an allocator",
+    "run": "play a script, or calls as you type them",
+    "verify": "prove the rules",
+    "clauses": "list the rules",
+    "kernel": "build Linux kernels to judge",
+    "completion": "print what a shell needs to complete these commands",
+}
+DESCRIPTION: Final = """\
+Judge anything that speaks the Linux kernel's memory API by the kernel's documented rules."""
+EPILOG: Final = """\
+`kmem-oracle COMMAND --help` has the options of a command, and examples.
+exit status: 0 no violation, 1 a violation or a rule that is not proved, 2 could not run"""
 
-def parser() -> Parser:
-    """Return the parser of the command line."""
-    top = Parser(prog="kmem-oracle", description=__doc__.splitlines()[0] if __doc__ else None)
-    commands = top.add_subparsers(dest="command", required=True, parser_class=Parser)
-    for command in (check, run, verify, clauses, kernel):
-        command.add(commands)
+
+class _Version(argparse.Action):
+    """Print the versions of what is installed, and leave."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        """Ask for the versions only here: that takes a while."""
+        from kmem_oracle.reports.versions import lines
+
+        print("\n".join(lines()))
+        parser.exit()
+
+
+def parser(loaded: Collection[str] = tuple(COMMANDS)) -> Parser:
+    """Return the parser of the command line; of the commands that are not to be loaded it has the names."""
+    top = Parser(prog="kmem-oracle", description=DESCRIPTION, epilog=EPILOG)
+    top.formatter_class = argparse.RawDescriptionHelpFormatter
+    top.add_argument("--version", action=_Version, nargs=0, help="show the versions, the solvers' too")
+    commands = top.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", title="commands", parser_class=Parser
+    )
+    for name, does in COMMANDS.items():
+        if name in loaded:
+            importlib.import_module(f"kmem_oracle.commands.{name}").add(commands)
+        else:
+            commands.add_parser(name, help=does)
     return top
 
 
@@ -37,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     if argv is None:  # a process of its own: what nobody foresaw is no violation, which 1 would say
         sys.excepthook = _unforeseen
-    arguments = parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    arguments = parser([next((word for word in given if not word.startswith("-")), "")]).parse_args(given)
     report: str | None = vars(arguments).get("json")
     try:
         if report is not None:  # found out before the work, not after it

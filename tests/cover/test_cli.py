@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from tests.targets import build
 
+from kmem_oracle import cli
 from kmem_oracle.campaign import Budget, campaign
 from kmem_oracle.cli import main
+from kmem_oracle.commands import completion
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION
+from kmem_oracle.reports import versions
 from kmem_oracle.script import parse
 from kmem_oracle.targets.process import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
@@ -470,8 +476,104 @@ def test_a_reader_that_goes_away_is_no_traceback(arguments: list[str]) -> None:
 
 
 def test_a_mistake_of_our_own_is_no_violation() -> None:
-    code = "import sys; from kmem_oracle import cli; cli.clauses.add = None; sys.argv[1:] = []; cli.main()"
+    code = (
+        "import sys; from kmem_oracle import cli; from kmem_oracle.commands import clauses; "
+        "clauses.add = None; sys.argv[1:] = ['clauses']; cli.main()"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("kmem-oracle: a mistake of kmem-oracle's own")
+
+
+def test_help_loads_nothing_that_judges() -> None:
+    code = (
+        "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+        "from kmem_oracle import cli; cli.main(['--help'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name for name in done.stderr.split() if name.startswith(("kmem_", "z3"))}
+    assert loaded == {"kmem_oracle", "kmem_oracle.cli", "kmem_oracle.commands", "kmem_oracle.commands.common"}
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
+    listed = {
+        action.dest: action.help
+        for each in cli.parser()._actions
+        if isinstance(each, argparse._SubParsersAction)
+        for action in each._choices_actions
+    }
+    assert listed == cli.COMMANDS
+
+
+@pytest.mark.parametrize("command", list(cli.COMMANDS))
+def test_each_command_has_examples(shell: Shell, command: str) -> None:
+    done = shell(command, "--help")
+    assert (done.status, done.err) == (0, "")
+    _, _, examples = done.out.partition("\nexamples:\n")
+    for line in examples.splitlines()[::2]:
+        _, words = line.split("kmem-oracle ", 1)
+        given = shlex.split(words.partition(" > ")[0].partition(" | ")[0])
+        assert given[0] == command
+        cli.parser([command]).parse_args(given)  # leaves with an error if it cannot be read
+
+
+def test_the_version_names_the_solvers(shell: Shell) -> None:
+    done = shell("--version")
+    assert (done.status, done.err) == (0, "")
+    head, *solvers = done.out.splitlines()
+    assert head.startswith(f"kmem-oracle {metadata.version('kmem-oracle')} (")
+    assert [line.split()[0] for line in solvers] == list(versions.SOLVERS)
+
+
+def test_a_solver_that_is_not_there_is_said_to_be_so(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "SOLVERS", ("no-such-solver",))
+    assert shell("--version").out.splitlines()[1:] == [
+        "no-such-solver is not installed: pip install 'kmem-oracle[proofs]'"
+    ]
+
+
+@pytest.mark.needs("shtab")
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.needs(name)) for name in completion.SHELLS]
+)
+def test_a_completion_is_one_that_the_shell_reads(shell: Shell, tmp_path: Path, name: str) -> None:
+    done = shell("completion", name)
+    assert (done.status, done.err) == (PASS, "")
+    file = tmp_path / "completion"
+    file.write_text(done.out, encoding="utf-8")
+    read = subprocess.run([name, "-n", str(file)], capture_output=True, text=True)
+    assert (read.returncode, read.stderr) == (0, "")
+
+
+@pytest.mark.needs("shtab", "bash")
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["ver"], ["verify"]),
+        (["check", "--keep"], ["--keep-going"]),
+        (["run", "less"], ["lesson.kmem"]),
+        (["run", "--on", "less"], ["lesson.kmem"]),
+        (["completion", ""], ["bash", "zsh", "fish"]),
+    ],
+)
+def test_bash_completes_commands_options_and_files(
+    shell: Shell, tmp_path: Path, words: list[str], wanted: list[str]
+) -> None:
+    (tmp_path / "lesson.kmem").touch()
+    asked = (
+        'COMP_WORDS=(kmem-oracle "$@"); COMP_CWORD=$#; _shtab_kmem_oracle kmem-oracle "${@: -1}" ""; '
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    command = ["bash", "-c", f"{shell('completion', 'bash').out}\n{asked}", "bash", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stdout.split() == wanted
+
+
+def test_completion_without_its_library_says_what_to_install(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert shell("completion", "bash").only_line() == (
+        "completion needs shtab: install it with `pip install 'kmem-oracle[interactive]'`"
+    )

@@ -42,6 +42,19 @@ def add(commands: Commands[Parser]) -> None:
         help="call a library from N threads at once; needs a C compiler (default 1)",
     )
     judging_options(command)
+    command.examples(
+        ("malloc:", "judge this machine's own malloc"),
+        ("./libmine.so --save found", "judge a library; save what is found as script, C, KUnit and pytest"),
+        (
+            "./libmine.so --keep-going --time 600 --state campaign",
+            "ten minutes; goes on where it was stopped",
+        ),
+        (
+            "'exec:python3 mine.py' --json verdict.json",
+            "judge a process, and write the verdict for a machine",
+        ),
+        ("./libmine.so --waive SLAB-ALIGN-POWER", "do without a rule that is not kept on purpose"),
+    )
     command.set_defaults(run=check)
 
 

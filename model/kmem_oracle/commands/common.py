@@ -9,8 +9,6 @@ import argparse
 import sys
 from typing import Final, NoReturn
 
-from kmem_oracle.reports import machine
-
 Commands = argparse._SubParsersAction  # the type that add_subparsers gives; it has no public name
 
 PASS: Final = 0
@@ -25,11 +23,19 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong and leave."""
         self.exit(COULD_NOT_RUN, f"kmem-oracle: {message} (see {self.prog} --help)\n")
 
+    def examples(self, *examples: tuple[str, str]) -> None:
+        """Show commands, and what each does, below the options."""
+        shown = [f"  {self.prog} {words}".rstrip() + f"\n      {does}" for words, does in examples]
+        self.epilog = "\n".join(["examples:", *shown])
+        self.formatter_class = argparse.RawDescriptionHelpFormatter
+
 
 def write_report(path: str | None, report: dict[str, object]) -> None:
     """Write the JSON report if one was asked for; a report that cannot be written ends the command."""
     if path is None:
         return
+    from kmem_oracle.reports import machine  # with all that judges, which --help does without
+
     try:
         machine.write(path, report)
     except OSError as error:

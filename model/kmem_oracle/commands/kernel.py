@@ -58,6 +58,11 @@ def add(commands: Commands[Parser]) -> None:
         "list", help="list built kernels", description="List built kernels, a name a line."
     )
     listing.set_defaults(run=list_all)
+    command.examples(
+        ("build", "Linux as the distribution has it, with SLUB, as a process"),
+        ("build --slab slob", "the same with another slab allocator"),
+        ("list", "what can be judged: kmem-oracle check linux:NAME"),
+    )
 
 
 def build(arguments: argparse.Namespace) -> int:

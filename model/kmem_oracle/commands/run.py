@@ -27,7 +27,9 @@ from kmem_spec.profile import ProfileError
 
 def add(commands: Commands[Parser]) -> None:
     """Add the command."""
-    command = commands.add_parser("run", help="judge one script", description="Play one script and judge it.")
+    command = commands.add_parser(
+        "run", help="play a script, or calls as you type them", description="Play one script and judge it."
+    )
     command.add_argument("script", help="a file in the call language (spec/script.md)")
     command.add_argument(
         "--on",
@@ -37,6 +39,11 @@ def add(commands: Commands[Parser]) -> None:
         help=f"the target (default model), or given twice, two to compare: {KINDS}",
     )
     judging_options(command)
+    command.examples(
+        ("spec/tour/kmalloc.kmem", "play a script on the model; each line with what came of it"),
+        ("found/mem-apart-seed-1.kmem --on ./libmine.so", "play what was found again, on a library"),
+        ("lesson.kmem --on model --on malloc:", "say where two targets part"),
+    )
     command.set_defaults(run=run)
 
 

@@ -21,6 +21,11 @@ def add(commands: Commands[Parser]) -> None:
     command.add_argument("--seed", type=_seed, default=0, help="of the solver; verdicts do not depend on it")
     command.add_argument("--cross", action="store_true", help="ask cvc5, too, all that the proofs rest on")
     command.add_argument("--fresh", action="store_true", help="use no verdict of an earlier run")
+    command.examples(
+        ("", "prove everything, and break the code in each way on purpose"),
+        ("'PAGE-*' --no-mutants", "prove the rules of pages alone"),
+        ("--fresh --cross --jobs 4", "rely on no earlier run, and ask a second solver"),
+    )
     command.set_defaults(run=verify)
 
 
