@@ -27,11 +27,13 @@ class Block(NamedTuple):
     family   the family that gave them
     order    of a block, log2 pages; of an area of many frames 0
     size     bytes that were asked for, 0 where only the order was said
+    user     whether an area is for user space to see
     """
 
     family: Family | None
     order: int
     size: int = 0
+    user: bool = False
 
 
 NO_BLOCK: Final = Block(None, 0)

@@ -42,7 +42,10 @@ class VmallocCalls(Core):
 
         Source   mm/vmalloc.c: vmalloc_user
         """
-        return self.make_area(size, GFP_KERNEL | ZERO)
+        start = self.make_area(size, GFP_KERNEL | ZERO)
+        if start != NULL:
+            self._relabel(start, self.block_at(start)._replace(user=True))
+        return start
 
     def vmalloc_32(self, size: int) -> int:
         """Do as vmalloc, with pages below 4 GiB.
@@ -176,12 +179,12 @@ class VmallocCalls(Core):
         if size == 0:
             self.end_area(p)
             return NULL
-        asked, room = self.block_at(p).size, self.space.mapped(p) * PAGE_SIZE
+        block, room = self.block_at(p), self.space.mapped(p) * PAGE_SIZE
+        asked = block.size
         if size <= room:
             if gfp & ZERO and size < asked:
                 self.view.zero(p + size, asked - size)
-            self.blocks.release(p)
-            self.hold(p, room, Block("vmalloc", 0, size))
+            self._relabel(p, block._replace(size=size))
             return p
         new = self.make_area(size, gfp)
         if new != NULL:
@@ -196,6 +199,11 @@ class VmallocCalls(Core):
         """
         self.let_go(p)
         self.space.end(p)
+
+    def _relabel(self, p: int, block: Block) -> None:
+        """Enter something else about an area in a caller's hands."""
+        self.blocks.release(p)
+        self.hold(p, self.space.mapped(p) * PAGE_SIZE, block)
 
     def _make_array(self, n: int, size: int, gfp: int) -> int:
         product = array_size(n, size)
