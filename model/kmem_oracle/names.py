@@ -14,6 +14,7 @@ from kmem_spec.apis import Api
 
 Key = tuple[str, int | None]  # a name and its index; None for a name that stands alone
 Stretch = tuple[int, int]  # of an array: first index, and the one behind the last
+MOST_INDICES: Final = (1 << 17) - 1  # of an array whose lines come one by one
 ARTICLES: Final = {"object": "an object", "cache": "a cache", "pool": "a pool"}
 
 
@@ -26,6 +27,7 @@ class Names:
         self._made: dict[Key, str] = {}  # what was last made under a name
         self._filled: dict[str, set[Stretch]] = {}  # by one call
         self._taken: dict[tuple[str, Stretch], Line] = {}  # by one call, and where first
+        self._places: dict[str, int] = {}  # where lines come one by one, the order of the names
 
     def one(self, key: Key, kind: str, line: Line) -> int:
         """Return the provisional id of what a call takes.
@@ -65,6 +67,14 @@ class Names:
             if key[1] is None:
                 self._alone[key[0]] = line
         return known
+
+    def labels(self) -> dict[int, str]:
+        """Return the name of each provisional id, as it is written."""
+        return {known: shown(key) for key, known in self._ids.items()}
+
+    def filled(self) -> list[tuple[str, Stretch]]:
+        """Return the stretches of arrays that calls fill."""
+        return [(name, span) for name, spans in self._filled.items() for span in spans]
 
     def numbers(self) -> list[int] | None:
         """Return the id for each provisional id, None if they can stay as they are.
@@ -126,6 +136,44 @@ def _stretch(spans: list[Stretch], index: int) -> Stretch | None:
 def kind_made(api: Api) -> str:
     """Return what a call makes: a cache, a pool, or an object."""
     return str(api.family) if api.role == "create" else "object"
+
+
+class LiveNames(Names):
+    """Names of lines that come one by one, each to be run before the next is known.
+
+    A name has a stretch of ids of its own: one for when it stands alone, the others for its indices.
+    """
+
+    def fill(self, name: str, start: int, count: int, line: Line) -> int:
+        """Do as Names.fill."""
+        self._check_array(name, start, count, line)
+        return super().fill(name, start, count, line)
+
+    def take(self, name: str, start: int, count: int, line: Line) -> int:
+        """Do as Names.take; what the call takes must have been made."""
+        self._check_array(name, start, count, line)
+        first = super().take(name, start, count, line)
+        self._check_made(name, (start, start + count), merged(self._filled.get(name, set())), line)
+        return first
+
+    def _check_array(self, name: str, start: int, count: int, line: Line) -> None:
+        """Refuse an array whose name stands for one object, or that is too long."""
+        if name in self._alone:
+            raise line.error(f"{name} is one object: give the array another name")
+        if not 0 <= start <= start + count <= MOST_INDICES:
+            raise line.error(f"an index is a number from 0 to {MOST_INDICES - 1}")
+
+    def _id(self, key: Key, line: Line) -> int:
+        """Return the id of a name."""
+        name, index = key
+        if index is None and (name in self._filled or any(name == taken for taken, _ in self._taken)):
+            raise line.error(f"{name} is an array: name one of its objects, as in {name}[0]")
+        if index is not None and not 0 <= index < MOST_INDICES:
+            raise line.error(f"an index is a number from 0 to {MOST_INDICES - 1}")
+        if index is None:
+            self._alone.setdefault(name, line)
+        place = self._places.setdefault(name, len(self._places))
+        return self._ids.setdefault(key, 1 + place * (MOST_INDICES + 1) + (0 if index is None else index + 1))
 
 
 def shown(key: Key) -> str:

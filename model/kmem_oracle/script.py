@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from kmem_oracle.expression import ScriptError, evaluate
 from kmem_oracle.names import Key, Names
-from kmem_oracle.syntax import FLAGS, HANDLES, ID_KINDS, Argument, Block, Line, blocks_of
+from kmem_oracle.syntax import FLAGS, HANDLES, ID_KINDS, Argument, Block, Cat, Line, blocks_of
 from kmem_spec.apis import APIS, Api, Parameter, argument
 from kmem_spec.gfp import NAMES_6_1
 from kmem_spec.units import SIZE_MAX
@@ -52,23 +52,74 @@ class Op(NamedTuple):
     args: tuple[int, ...]
 
 
+class Step(NamedTuple):
+    """A line of a script, and the call that it comes to; None where it is no call.
+
+    `round` is the round of the innermost repeat around it, None outside of any.
+    """
+
+    line: Line | Cat
+    op: Op | None
+    round: int | None = None
+
+
+class Steps(NamedTuple):
+    """A script with its repeats unrolled; `labels` are the names of its ids."""
+
+    steps: list[Step]
+    labels: dict[int, str]
+
+
 def parse(text: str, names: Mapping[str, int] = NAMES_6_1) -> list[Op]:
     """Return the calls of a script, repeats unrolled.
 
     Errors   ScriptError with line and column
     """
-    ops: list[Op] = []
+    ids = Names()
+    ops = [step.op for step in unrolled(text, ids, names) if step.op is not None]
+    numbers = ids.numbers()
+    return ops if numbers is None else [_renumbered(op, numbers) for op in ops]
+
+
+def steps_of(text: str, names: Mapping[str, int] = NAMES_6_1) -> Steps:
+    """Return what a script does, step by step.
+
+    Errors   ScriptError with line and column
+    """
+    ids = Names()
+    steps = list(unrolled(text, ids, names))
+    numbers = ids.numbers()
+    if numbers is not None:
+        steps = [
+            step if step.op is None else step._replace(op=_renumbered(step.op, numbers)) for step in steps
+        ]
+    return Steps(steps, labels_of(ids, numbers))
+
+
+def labels_of(ids: Names, numbers: list[int] | None = None) -> dict[int, str]:
+    """Return how each id is written; `numbers` are the final ids of provisional ones."""
+    labels = {numbers[known] if numbers else known: label for known, label in ids.labels().items()}
+    first = {label: known for known, label in labels.items()}
+    for name, (low, high) in ids.filled():
+        for index in range(low, high):
+            labels.setdefault(first[f"{name}[{low}]"] + index - low, f"{name}[{index}]")
+    return labels
+
+
+def unrolled(text: str, ids: Names, names: Mapping[str, int] = NAMES_6_1) -> Iterator[Step]:
+    """Yield what a script does, step by step, under the provisional ids of its names.
+
+    Errors   ScriptError with line and column
+    """
     try:
-        unrolled = _Unroll({**names, **FLAGS})
-        for count, op in enumerate(unrolled.block(blocks_of(text))):
+        steps = _Unroll({**names, **FLAGS}, ids).block(blocks_of(text))
+        for count, step in enumerate(steps):
             if count > MOST_CALLS:
                 raise ScriptError(1, 1, f"more than {MOST_CALLS:,} calls once its repeats are unrolled")
-            if op is not None:
-                ops.append(op)
+            if step is not None:
+                yield step
     except RecursionError as error:
         raise ScriptError(1, 1, "nested too deeply") from error
-    numbers = unrolled.ids.numbers()
-    return ops if numbers is None else [_renumbered(op, numbers) for op in ops]
 
 
 def _renumbered(op: Op, numbers: list[int]) -> Op:
@@ -81,25 +132,26 @@ def _renumbered(op: Op, numbers: list[int]) -> Op:
 class _Unroll:
     """Work out the calls of a script one by one; `ids` are provisional until the last one is known."""
 
-    def __init__(self, names: dict[str, int]) -> None:
-        self.ids = Names()
+    def __init__(self, names: dict[str, int], ids: Names) -> None:
+        self.ids = ids
         self._names = names
 
-    def block(self, block: Block) -> Iterator[Op | None]:
-        """Yield the calls of a block, as often as it says; None for each of its rounds."""
-        count = evaluate(block.count, self._names, block.line, block.column)
+    def block(self, block: Block, depth: int = 0) -> Iterator[Step | None]:
+        """Yield the steps of a block, as often as it says; None for each of its rounds."""
+        count = evaluate(block.count, self._names)
         if not 0 <= count <= MOST_CALLS:
-            raise ScriptError(block.line, block.column, f"cannot repeat {count} times")
+            raise ScriptError.at(block.count, f"cannot repeat {count} times")
         outer = self._names.get("i")
         for index in range(count):
             self._names["i"] = index
             yield None
             for item in block.body:
                 if isinstance(item, Block):
-                    yield from self.block(item)
+                    yield from self.block(item, depth + 1)
                     self._names["i"] = index
                 else:
-                    yield self._op(item)
+                    op = None if isinstance(item, Cat) else self._op(item)
+                    yield Step(item, op, index if depth else None)
         if outer is not None:
             self._names["i"] = outer
 
@@ -129,22 +181,22 @@ class _Unroll:
 
     def _number(self, parameter: Parameter, tree: ast.expr, line: Line) -> int:
         """Return the value of an argument that is a number."""
-        value = evaluate(tree, self._names, line.line, line.column)
+        value = evaluate(tree, self._names)
         highest = _HIGHEST.get(parameter, SIZE_MAX)
         if line.api.name == "kmem_cache_create" and parameter in {"size", "align"}:
             highest = _UINT  # unsigned int there, size_t in the 2.6 form
         if not 0 <= value <= highest:
-            raise line.error(f"{parameter} {value} is not from 0 to {highest}")
+            raise line.error(f"{parameter} {value} is not from 0 to {highest}", tree)
         return value
 
     def _key(self, tree: ast.expr, what: str, line: Line) -> Key:
         """Return the name and index of an object: `a` or `a[i]`."""
         index, base = None, tree
         if isinstance(tree, ast.Subscript):
-            index = evaluate(tree.slice, self._names, line.line, line.column)
+            index = evaluate(tree.slice, self._names)
             base = tree.value
         if not isinstance(base, ast.Name) or base.id in self._names or base.id in RESERVED:
-            raise line.error(f"{ast.unparse(base)} is no name for {what}")
+            raise line.error(f"{ast.unparse(base)} is no name for {what}", tree)
         return base.id, index
 
     def _pointer(self, arg: Argument, line: Line) -> int:
@@ -153,7 +205,7 @@ class _Unroll:
         what = f"a {kind}" if kind in HANDLES else "an object"
         if isinstance(arg.tree, ast.Name) and arg.tree.id in SPECIAL:
             if kind in HANDLES and arg.tree.id != "NULL":
-                raise line.error(f"{arg.tree.id} is no name for {what}")
+                raise line.error(f"{arg.tree.id} is no name for {what}", arg.tree)
             return SPECIAL[arg.tree.id]
         return self.ids.one(self._key(arg.tree, what, line), kind, line)
 
@@ -164,16 +216,18 @@ class _Unroll:
             return ID_NULL
         name, index = self._key(tree, "an array", line)
         if index is not None:
-            raise line.error(f"{name}[{index}] is one object: the array from there on is {name} + {index}")
+            raise line.error(
+                f"{name}[{index}] is one object: the array from there on is {name} + {index}", tree
+            )
         assert arg.offset is not None
-        start = evaluate(arg.offset, self._names, line.line, line.column)
+        start = evaluate(arg.offset, self._names)
         use = self.ids.fill if arg.parameter == "array" else self.ids.take
         return use(name, start, items, line)
 
     def _target(self, tree: ast.expr, items: int, line: Line) -> int:
         """Return the provisional id of what a call makes."""
         if isinstance(tree, ast.Name) and tree.id in SPECIAL:
-            raise line.error("NULL and ZERO_SIZE_PTR are no names for an object")
+            raise line.error("NULL and ZERO_SIZE_PTR are no names for an object", tree)
         key = self._key(tree, "an object", line)
         if line.api.role == "split":
             return self.ids.fill(key[0], key[1] or 0, items, line)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final
 
-from kmem_oracle.expression import ScriptError
+from kmem_oracle.expression import MOST_SHOWN, ScriptError, expression
 from kmem_spec.apis import APIS, Api, Parameter
 from kmem_spec.slab_flags import NAMES as SLAB_FLAGS
 
@@ -24,7 +24,7 @@ WORDS: Final[dict[Parameter, dict[str, int]]] = {
 HANDLES: Final = frozenset({"cache", "pool"})
 ID_KINDS: Final = frozenset({"pointer", "source", "vector", "cache", "pool"})
 CALLABLE: Final = {name: api for name, api in APIS.items() if api.role != "item"}  # an item is no call
-MOST_SHOWN: Final = 60  # characters of a script in a message
+PROC_FILES: Final = ("/proc/buddyinfo", "/proc/slabinfo", "/proc/vmallocinfo")
 _STRING: Final = r'"(?:\\.|[^"\\\n])*+"?'
 _TEXT: Final = rf'(?:{_STRING}|(?!//)[^{{}};\n#"])'
 _TOKEN: Final = re.compile(rf"(?:#|//)[^\n]*|\n|[^\S\n]+|;|\}}|repeat\b{_TEXT}*+\{{|\{{|{_TEXT}++")
@@ -41,17 +41,30 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A call before its repeats are unrolled."""
+    """A call before its repeats are unrolled; `text` is how it is written, without blanks around it."""
 
     api: Api
     args: list[Argument]
     target: ast.expr | None
     line: int
     column: int
+    text: str
 
-    def error(self, message: str) -> ScriptError:
-        """Return the error that says what is wrong with this call."""
+    def error(self, message: str, tree: ast.expr | None = None) -> ScriptError:
+        """Return the error that says what is wrong with this call, or with a part of it."""
+        if tree is not None:
+            return ScriptError.at(tree, message)
         return ScriptError(self.line, self.column, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Cat:
+    """A line that prints a file of /proc, which the model alone has."""
+
+    file: str
+    line: int
+    column: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +74,21 @@ class Block:
     count: ast.expr
     line: int
     column: int
-    body: list[Line | Block] = field(default_factory=list)
+    body: list[Line | Cat | Block] = field(default_factory=list)
 
 
-def blocks_of(text: str) -> Block:
+class NeverClosed(ScriptError):
+    """A script that more lines could complete."""
+
+
+def blocks_of(script: str) -> Block:
     """Return the structure of a script.
 
     Errors   ScriptError
     """
-    stack = [Block(ast.Constant(1), 1, 1)]
+    stack = [Block(expression("1", 1, 1), 1, 1)]
     line = column = 1
-    for match in _TOKEN.finditer(text):
+    for match in _TOKEN.finditer(script):
         token = match.group()
         if token == "{":
             raise ScriptError(line, column, "a { belongs after `repeat N`")
@@ -82,31 +99,32 @@ def blocks_of(text: str) -> Block:
         elif token.startswith("repeat") and token.endswith("{"):
             count = token[6:-1].lstrip()
             at = column + len(token) - 1 - len(count)
-            block = Block(_expression(count.rstrip(), line, at), line, column)
+            block = Block(expression(count.rstrip(), line, at), line, column)
             stack[-1].body.append(block)
             stack.append(block)
         elif token.strip() and token[0] not in "#;" and not token.startswith("//"):
-            stack[-1].body.append(_call(token.strip(), line, column))
+            text = token.strip()
+            is_cat = text.split(maxsplit=1)[0] == "cat"
+            stack[-1].body.append(_cat(text, line, column) if is_cat else _call(text, line, column))
         line, column = (line + 1, 1) if token == "\n" else (line, column + len(token))
     if len(stack) > 1:
-        raise ScriptError(stack[-1].line, stack[-1].column, "this repeat is never closed")
+        raise NeverClosed(stack[-1].line, stack[-1].column, "this repeat is never closed")
     return stack[0]
 
 
-def _expression(text: str, line: int, column: int) -> ast.expr:
-    """Parse one expression."""
-    try:
-        return ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last from deep nesting
-        shown = text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"
-        raise ScriptError(line, column, f"cannot read {shown!r}") from error
+def _cat(text: str, line: int, column: int) -> Cat:
+    """Parse `cat FILE`."""
+    file = text.removeprefix("cat").strip()
+    if file not in PROC_FILES:
+        raise ScriptError(line, column, f"cat prints {', '.join(PROC_FILES)}, not {file[:MOST_SHOWN]!r}")
+    return Cat(file, line, column, text)
 
 
 def _call(text: str, line: int, column: int) -> Line:
     """Parse `api(args)` or `name = api(args)`."""
     named = "=" in text.partition('"')[0]  # a string may hold one, too
     target, rest = text.split("=", 1) if named else ("", text)
-    tree = _expression(rest.strip(), line, column)
+    tree = expression(rest.strip(), line, column + len(text) - len(rest.lstrip()))
     if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name) or tree.keywords:
         raise ScriptError(line, column, f"{text!r} is no call: write `a = kmalloc(64, GFP_KERNEL)`")
     api = CALLABLE.get(tree.func.id)
@@ -120,7 +138,8 @@ def _call(text: str, line: int, column: int) -> Line:
         raise ScriptError(line, column, f"{api.name} takes ({shown})")
     if api.makes != named:
         raise ScriptError(line, column, f"{api.name} {_makes(api)}")
-    call = Line(api, [], _expression(target.strip(), line, column) if named else None, line, column)
+    made = expression(target.strip(), line, column) if named else None
+    call = Line(api, [], made, line, column, text)
     call.args.extend(_argument(kind, arg, call) for kind, arg in zip(written, tree.args, strict=True))
     return call
 
@@ -139,13 +158,13 @@ def _makes(api: Api) -> str:
 def _argument(parameter: Parameter, tree: ast.expr, call: Line) -> Argument:
     """Return an argument; words and strings become the numbers that a call holds for them."""
     if parameter == "name":
-        return Argument(parameter, ast.Constant(_string(tree, call)))
+        return Argument(parameter, ast.copy_location(ast.Constant(_string(tree, call)), tree))
     if parameter in WORDS:
         words = WORDS[parameter]
         if not isinstance(tree, ast.Name) or tree.id not in words:
             wanted = " or ".join(f"`{word}`" for word in words)
-            raise call.error(f"{parameter} is {wanted}, not {_shown(tree)}")
-        return Argument(parameter, ast.Constant(words[tree.id]))
+            raise call.error(f"{parameter} is {wanted}, not {_shown(tree)}", tree)
+        return Argument(parameter, ast.copy_location(ast.Constant(words[tree.id]), tree))
     if parameter in {"vector", "array"} or (parameter == "pointer" and "offset" in call.api.parameters):
         return Argument(parameter, *_split_sum(tree))
     if parameter not in ID_KINDS:
@@ -159,14 +178,14 @@ def _string(tree: ast.expr, call: Line) -> int:
         return 1
     if isinstance(tree, ast.Name) and tree.id == "NULL":
         return 0
-    raise call.error(f"name is a string in double quotes, or NULL, not {_shown(tree)}")
+    raise call.error(f"name is a string in double quotes, or NULL, not {_shown(tree)}", tree)
 
 
 def _check_flags(parameter: Parameter, tree: ast.expr, call: Line) -> None:
     """Refuse flags of one kind where those of another are due."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in FLAGS and node.id not in flags_of(call.api, parameter):
-            raise call.error(f"{node.id} belongs elsewhere than in the {parameter} of {call.api.name}")
+            raise call.error(f"{node.id} belongs elsewhere than in the {parameter} of {call.api.name}", node)
 
 
 def flags_of(api: Api, parameter: str) -> dict[str, int]:
@@ -179,12 +198,13 @@ def flags_of(api: Api, parameter: str) -> dict[str, int]:
 def _split_sum(tree: ast.expr) -> tuple[ast.expr, ast.expr]:
     """Split `p + 4 - 1` into `p` and the rest."""
     rest: list[tuple[ast.operator, ast.expr]] = []
+    whole = tree
     while isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Add | ast.Sub):
         rest.append((tree.op, tree.right))
         tree = tree.left
-    offset: ast.expr = ast.Constant(0)
+    offset: ast.expr = ast.copy_location(ast.Constant(0), whole)
     for op, term in reversed(rest):
-        offset = ast.BinOp(offset, op, term)
+        offset = ast.copy_location(ast.BinOp(offset, op, term), whole)
     return tree, offset
 
 
