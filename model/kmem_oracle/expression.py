@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Final, Self
 
 MOST_BITS: Final = 128  # of a shift or a power
@@ -79,7 +80,10 @@ def _value(tree: ast.expr, names: Mapping[str, int]) -> int:
         case ast.Name(id=name):
             if name in names:
                 return names[name]
-            raise ScriptError.at(tree, f"unknown name {name}")
+            close = get_close_matches(name, names, 1)
+            raise ScriptError.at(
+                tree, f"unknown name {name[:MOST_SHOWN]}" + (f": did you mean {close[0]}?" if close else "")
+            )
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -evaluate(operand, names)
         case ast.UnaryOp(op=ast.Invert(), operand=operand):

@@ -144,6 +144,14 @@ class LiveNames(Names):
     A name has a stretch of ids of its own: one for when it stands alone, the others for its indices.
     """
 
+    def copy(self) -> LiveNames:
+        """Return names that may go another way from here."""
+        other = LiveNames()
+        other._ids, other._alone, other._made = dict(self._ids), dict(self._alone), dict(self._made)
+        other._filled = {name: set(spans) for name, spans in self._filled.items()}
+        other._taken, other._places = dict(self._taken), dict(self._places)
+        return other
+
     def fill(self, name: str, start: int, count: int, line: Line) -> int:
         """Do as Names.fill."""
         self._check_array(name, start, count, line)

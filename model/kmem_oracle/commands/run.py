@@ -1,13 +1,15 @@
-"""`kmem-oracle run SCRIPT`: play one script, on one target or on two side by side."""
+"""`kmem-oracle run [SCRIPT]`: play a script, on one target or on two side by side; or what is typed."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from kmem_oracle import campaign
-from kmem_oracle.commands.common import PASS, VIOLATION, Commands, Parser, write_report
+from kmem_oracle import campaign, lesson
+from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION, Commands, Parser, write_report
 from kmem_oracle.commands.judging import (
     KINDS,
     budget_of,
@@ -19,18 +21,31 @@ from kmem_oracle.commands.judging import (
 )
 from kmem_oracle.compare import compare
 from kmem_oracle.expression import ScriptError
+from kmem_oracle.holdings import Holdings
+from kmem_oracle.interactive.prompts import plain_prompt
+from kmem_oracle.lesson import Stepper
 from kmem_oracle.reports import side_by_side
-from kmem_oracle.script import Op, parse
+from kmem_oracle.reports.excerpt import excerpt
+from kmem_oracle.reports.trace import Trace
+from kmem_oracle.script import Op, parse, steps_of
+from kmem_oracle.session import Session
 from kmem_oracle.targets.process import CouldNotRun
 from kmem_spec.profile import ProfileError
+
+MOST_TRACED: Final = 2_000  # calls of a script that is traced unasked
+MOST_NAMED: Final = 8  # names of what was not freed
 
 
 def add(commands: Commands[Parser]) -> None:
     """Add the command."""
     command = commands.add_parser(
-        "run", help="play a script, or calls as you type them", description="Play one script and judge it."
+        "run",
+        help="play a script, or calls as you type them",
+        description="Play a script and judge it; without one, play what you type, call by call.",
     )
-    command.add_argument("script", help="a file in the call language (spec/script.md)")
+    command.add_argument(
+        "script", nargs="?", help="a file in the call language (spec/script.md), - for standard input"
+    )
     command.add_argument(
         "--on",
         dest="targets",
@@ -38,9 +53,22 @@ def add(commands: Commands[Parser]) -> None:
         metavar="TARGET",
         help=f"the target (default model), or given twice, two to compare: {KINDS}",
     )
+    shown = command.add_mutually_exclusive_group()
+    shown.add_argument("-q", "--quiet", action="store_true", help="say no more than the verdict")
+    shown.add_argument(
+        "--trace",
+        action="store_true",
+        help=f"show every call, also above {MOST_TRACED:,} calls, and every round of a repeat",
+    )
+    shown.add_argument("--step", action="store_true", help="ask before each call, and say what it changed")
+    shown.add_argument(
+        "-i", "--interactive", action="store_true", help="after the script, play what you type"
+    )
     judging_options(command)
     command.examples(
         ("spec/tour/kmalloc.kmem", "play a script on the model; each line with what came of it"),
+        ("", "type calls; Tab completes, `help kmalloc` says what it promises, Ctrl-D ends"),
+        ("--step spec/tour/vmalloc.kmem", "one line at a time, with what it changes in /proc"),
         ("found/mem-apart-seed-1.kmem --on ./libmine.so", "play what was found again, on a library"),
         ("lesson.kmem --on model --on malloc:", "say where two targets part"),
     )
@@ -48,31 +76,86 @@ def add(commands: Commands[Parser]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Play one script on a target and judge it."""
+    """Play a script on a target and judge it."""
     targets = arguments.targets or ["model"]
     arguments.target = " and ".join(targets)
+    name = "standard input" if arguments.script == "-" else arguments.script
     if len(targets) > 2:
         return could_not(arguments, "--on may be given twice at most: two targets are compared")
     if len(targets) == 2 and arguments.save is not None:
         return could_not(arguments, "--save takes one target: of two, nothing is saved")
+    if len(targets) == 2 and (name is None or arguments.step or arguments.interactive):
+        return could_not(arguments, "two targets are compared by a script, and as a whole")
+    if arguments.step and (name is None or arguments.script == "-"):
+        return could_not(arguments, "--step takes a script from a file: answers come from standard input")
     try:
-        script = Path(arguments.script).read_text(encoding="utf-8")
+        script = "" if name is None else _read(arguments.script)
+    except (OSError, UnicodeDecodeError) as error:
+        return could_not(arguments, f"{name}: cannot be read: {error}")
+    try:
         if len(targets) == 2:
             return _side_by_side(arguments, targets, parse(script))
-        result = campaign.replay(
-            target_of(arguments.target),
-            parse(script),
-            profile=arguments.profile,
-            budget=budget_of(arguments),
-            waived=waived_of(arguments.waive),
-        )
-    except (OSError, UnicodeDecodeError) as error:
-        return could_not(arguments, f"{arguments.script}: cannot be read: {error}")
+        if name is None or arguments.interactive:
+            return _interactive(arguments, script)
+        return _alone(arguments, script)
     except ScriptError as error:
-        return could_not(arguments, f"{arguments.script}: {error}")
+        status = could_not(arguments, f"{name}: {error}")
+        print("\n".join(excerpt(script, error)), file=sys.stderr)
+        return status
     except (CouldNotRun, ProfileError) as error:
         return could_not(arguments, str(error))
+
+
+def _read(script: str) -> str:
+    """Return the text of a script.
+
+    Errors   OSError, UnicodeDecodeError
+    """
+    return sys.stdin.read() if script == "-" else Path(script).read_text(encoding="utf-8")
+
+
+def _alone(arguments: argparse.Namespace, script: str) -> int:
+    """Run a script on one target.
+
+    Errors   CouldNotRun, ProfileError, ScriptError
+    """
+    target, waived, budget = target_of(arguments.target), waived_of(arguments.waive), budget_of(arguments)
+    steps, labels = steps_of(script)
+    short = len(steps) <= MOST_TRACED
+    if arguments.quiet or not (short or arguments.trace or arguments.step):
+        ops = [step.op for step in steps if step.op is not None]
+        result = campaign.replay(target, ops, profile=arguments.profile, budget=budget, waived=waived)
+        return verdict(arguments, result)
+    holdings = Holdings(labels)
+    with (
+        campaign.worker_for(budget, target) as worker,
+        Session(worker, target, profile=arguments.profile, waived=waived) as session,
+    ):
+        lines = Trace(steps, every=arguments.trace)
+        stepper = Stepper(session, holdings, plain_prompt(), print) if arguments.step else None
+        broken = lesson.play(session, steps, holdings, lines, print, stepper)
+        if broken is None and (live := list(holdings.live())):
+            print(f"not freed at the end: {', '.join(live[:MOST_NAMED])}{', …' * (len(live) > MOST_NAMED)}")
+        result = session.result()
     return verdict(arguments, result)
+
+
+def _interactive(arguments: argparse.Namespace, script: str) -> int:
+    """Play a script, if there is one, then what is typed.
+
+    Errors   CouldNotRun, ProfileError, ScriptError
+    """
+    from kmem_oracle.interactive.shell import Shell
+
+    shell = Shell(
+        target_of(arguments.target),
+        profile=arguments.profile,
+        waived=waived_of(arguments.waive),
+        budget=budget_of(arguments),
+    )
+    result, unread = shell.run(script)
+    status = verdict(arguments, result)
+    return COULD_NOT_RUN if unread and status == PASS else status
 
 
 def _side_by_side(arguments: argparse.Namespace, targets: Sequence[str], ops: Sequence[Op]) -> int:

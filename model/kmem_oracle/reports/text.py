@@ -14,6 +14,7 @@ from kmem_oracle.targets import console
 from kmem_oracle.threads import Threaded
 from kmem_spec.apis import APIS
 from kmem_spec.clauses import CLAUSES
+from kmem_spec.finding import Finding
 from kmem_spec.gfp import NAMES
 from kmem_spec.profile import Profile
 
@@ -98,17 +99,24 @@ def verdict_lines(result: Result, files: list[str]) -> list[str]:
 
 def _found_lines(result: Result, found: Found, which: str) -> list[str]:
     """Return what there is to say of one violation."""
-    finding = found.play.finding
-    assert finding is not None
+    assert found.play.finding is not None
+    lines = finding_lines(found.play.finding, result.target, which)
+    return [
+        *lines,
+        *_how(found.play, found.phase, NAMES[result.profile.gfp]),
+        *(f"  console  {line}" for line in console.tail(found.play.console)),
+    ]
+
+
+def finding_lines(finding: Finding, target: str, which: str = "") -> list[str]:
+    """Return the clause that is broken, and what was seen."""
     clause = CLAUSES[finding.clause]
     return [
         f"VIOLATION of {clause.id} by the {finding.who}{which}",
         f"  rule     {clause.sentence}",
         f"  source   {clause.source}",
-        *([f"  target   {OVER_MALLOC}"] if result.target.startswith("malloc:") else []),
+        *([f"  target   {OVER_MALLOC}"] if target.startswith("malloc:") else []),
         f"  seen     {finding.message}",
-        *_how(found.play, found.phase, NAMES[result.profile.gfp]),
-        *(f"  console  {line}" for line in console.tail(found.play.console)),
     ]
 
 

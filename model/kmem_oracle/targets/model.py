@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from kmem_model.kernel import Kernel
 from kmem_model.memory import PAGE_OFFSET
+from kmem_model.procfs import FILES
 from kmem_model.view import View
 from kmem_oracle.targets.access import LARGEST, PATTERN, PHASES, first_difference
 from kmem_oracle.targets.opened import Function, Opened, Unusable
@@ -78,7 +80,9 @@ def open_model(memory: str = "") -> Opened:
     kernel = Kernel(size)
     sleeper = Sleeper(kernel)
     functions = {name: sleeper.lenient(call) for name, call in kernel.api.items()}
-    return Opened(functions, ModelMemory(kernel.view, size), "linux-6.1", watch=sleeper.watch)
+    files = {name: partial(shown, kernel) for name, shown in FILES.items()}
+    reached = ModelMemory(kernel.view, size)
+    return Opened(functions, reached, "linux-6.1", watch=sleeper.watch, files=files)
 
 
 class Sleeper:

@@ -39,6 +39,7 @@ class Opened:
     profile    the name of the promises it makes, empty for none
     largest    bytes of the largest object that is touched
     seen       whether the contents of its memory can be seen at all
+    files      what it prints under the names of files, where it has any
     watch      registers what is to be called when a call sleeps; None where that cannot be observed
     symbols    of a library, the addresses of the functions that its calls need; else none
     hook       of a library, the address of the function behind `watch`, or 0
@@ -52,3 +53,4 @@ class Opened:
     symbols: Mapping[str, int] = field(default_factory=dict)
     hook: int = 0
     seen: bool = True
+    files: Mapping[str, Callable[[], str]] = field(default_factory=dict)

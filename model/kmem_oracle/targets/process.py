@@ -314,6 +314,7 @@ class Run:
                 self.profile = str(message[2])
                 self.in_c = bool(message[3])
                 self.seen = bool(message[4])
+                self.files = frozenset(str(message[5]).split())
                 self._packer = _packer(str(message[3])) if self.in_c else None
                 return
 
@@ -380,6 +381,20 @@ class Run:
             how = f"gave memory that cannot be used: touching it {how}"
         died = Death(index, how, unusable, console, self._said)
         return self._worker.records(part, index), self._worker.notes(part), died
+
+    def file(self, name: str) -> str:
+        """Return what the target prints under the name of one of its files.
+
+        Needs    no chunk is on its way
+        Errors   CouldNotRun where the target is gone
+        """
+        assert name in self.files
+        assert not self._sent
+        self._worker.tell(("file", name))
+        message = self._worker.message()
+        if message is None or message[0] != "text":
+            raise CouldNotRun(f"{name} cannot be read: the target ended")
+        return str(message[1])
 
     def start_threads(self, programs: Sequence[Sequence[Op]]) -> None:
         """Send calls to be run side by side, of each thread CHUNK at most; `finish_threads` comes next.

@@ -110,6 +110,7 @@ def _run(
             target.profile,
             " ".join(names(native)) if native is not None and packed else "",
             int(target.seen),
+            " ".join(sorted(target.files)),
         ),
     )
     gc.disable()
@@ -122,7 +123,10 @@ def _run(
     if target.watch is not None:
         target.watch(driver.notes.asleep)
     try:
-        while (message := receive(inbox)) is not None and message[0] == "ops":
+        while (message := receive(inbox)) is not None and message[0] in ("ops", "file"):
+            if message[0] == "file":
+                send(outbox, ("text", target.files[str(message[1])]()))
+                continue
             ops = message[2]
             assert isinstance(ops, list)
             driver.run(ops, int(str(message[1])))

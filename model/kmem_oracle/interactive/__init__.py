@@ -1,0 +1,1 @@
+"""The interactive mode: lines, their completion, and what is done with them."""
