@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from kmem_oracle import campaign, lesson
@@ -24,6 +23,7 @@ from kmem_oracle.expression import ScriptError
 from kmem_oracle.holdings import Holdings
 from kmem_oracle.interactive.prompts import plain_prompt
 from kmem_oracle.lesson import Stepper
+from kmem_oracle.lessons import lesson_names, path_of
 from kmem_oracle.reports import side_by_side
 from kmem_oracle.reports.excerpt import excerpt
 from kmem_oracle.reports.trace import Trace
@@ -44,7 +44,10 @@ def add(commands: Commands[Parser]) -> None:
         description="Play a script and judge it; without one, play what you type, call by call.",
     )
     command.add_argument(
-        "script", nargs="?", help="a file in the call language (spec/script.md), - for standard input"
+        "script",
+        nargs="?",
+        help="a file in the call language (spec/script.md), - for standard input, or one of the tour: "
+        + ", ".join(f"tour:{name}" for name in lesson_names()),
     )
     command.add_argument(
         "--on",
@@ -66,9 +69,9 @@ def add(commands: Commands[Parser]) -> None:
     )
     judging_options(command)
     command.examples(
-        ("spec/tour/kmalloc.kmem", "play a script on the model; each line with what came of it"),
+        ("tour:kmalloc", "play a script on the model; each line with what came of it"),
         ("", "type calls; Tab completes, `help kmalloc` says what it promises, Ctrl-D ends"),
-        ("--step spec/tour/vmalloc.kmem", "one line at a time, with what it changes in /proc"),
+        ("--step tour:vmalloc", "one line at a time, with what it changes in /proc"),
         ("found/mem-apart-seed-1.kmem --on ./libmine.so", "play what was found again, on a library"),
         ("lesson.kmem --on model --on malloc:", "say where two targets part"),
     )
@@ -111,7 +114,7 @@ def _read(script: str) -> str:
 
     Errors   OSError, UnicodeDecodeError
     """
-    return sys.stdin.read() if script == "-" else Path(script).read_text(encoding="utf-8")
+    return sys.stdin.read() if script == "-" else path_of(script).read_text(encoding="utf-8")
 
 
 def _alone(arguments: argparse.Namespace, script: str) -> int:
