@@ -1,21 +1,27 @@
-"""A campaign in several processes: each has a share of the phases, which are the same whoever plays them."""
+"""A campaign in several processes: each has a share of the phases, which are the same whoever plays them.
+
+The processes are spoken with through pipes alone: locks would need room in /dev/shm.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
-import multiprocessing.synchronize
 import signal
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
 from typing import Final
 
 from kmem_oracle.campaign import Budget, Course, Progress, Result, campaign, signature
 from kmem_oracle.targets.process import CouldNotRun, Target
+from kmem_spec.profile import ProfileError
 
 MOST: Final = 256
-_over: multiprocessing.synchronize.Event | None = None
+EXIT_SECONDS: Final = 2.0  # for a process to end by itself
+Answer = Result | CouldNotRun | ProfileError | OSError
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +51,72 @@ def in_jobs(
 
     Errors   CouldNotRun, ProfileError, OSError
     """
-    context = multiprocessing.get_context("spawn")
-    over = context.Event()
     part = replace(budget, calls=-(-budget.calls // jobs))
     shares = [
         Share(target, profile, seed, part, waived, replace(course, share=(job, jobs))) for job in range(jobs)
     ]
-    with ProcessPoolExecutor(jobs, context, _begin, (over,)) as pool:
-        futures = [pool.submit(play_share, share) for share in shares]
-        try:
-            results = [future.result() for future in futures]
-        except KeyboardInterrupt:
-            over.set()
-            results = _ended(futures)
+    with ExitStack() as stack:
+        connections = [_started(share, stack) for share in shares]
+        results = _answers(connections, course)
     total = merged(results)
     progress("", total)
     return total
+
+
+def _started(share: Share, stack: ExitStack) -> Connection:
+    """Return the connection to a new process that plays a share; it ends with `stack`."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_play, args=(theirs, share), daemon=True)
+    process.start()
+    theirs.close()
+    stack.callback(process.terminate)
+    stack.callback(process.join, EXIT_SECONDS)
+    return stack.enter_context(ours)  # when it is closed, the process stops
+
+
+def _answers(connections: Sequence[Connection], course: Course) -> list[Result]:
+    """Return what each process has found; when one has what was looked for, or Ctrl-C comes, all stop.
+
+    Errors   CouldNotRun, ProfileError, OSError
+    """
+    results: dict[Connection, Result] = {}
+    interrupted = False
+    while len(results) < len(connections):
+        try:
+            ready = wait([each for each in connections if each not in results])
+        except KeyboardInterrupt:
+            interrupted = True
+            _stop(connections)
+            continue
+        for connection in ready:
+            assert isinstance(connection, Connection)
+            answer = _answer(connection)
+            if not isinstance(answer, Result):
+                raise answer
+            results[connection] = answer
+            if answer.found and not course.keep_going:
+                _stop(connections)
+    ordered = [results[connection] for connection in connections]
+    for result in ordered:
+        result.interrupted |= interrupted
+    return ordered
+
+
+def _answer(connection: Connection) -> Answer:
+    """Return what a process has to say, once it does."""
+    try:
+        answer: Answer = connection.recv()
+    except EOFError:
+        return CouldNotRun("one of the processes died; try again with fewer jobs, or more memory")
+    return answer
+
+
+def _stop(connections: Sequence[Connection]) -> None:
+    """Tell all processes to stop; those that have ended do not hear it."""
+    for connection in connections:
+        with contextlib.suppress(OSError):
+            connection.send(None)
 
 
 def merged(results: Sequence[Result]) -> Result:
@@ -89,49 +145,24 @@ def merged(results: Sequence[Result]) -> Result:
     return total
 
 
-def play_share(share: Share) -> Result:
-    """Play a share of a campaign.
-
-    Errors   CouldNotRun, ProfileError, OSError
-    """
-    over = _over
-    course = share.course
-    if over is not None:
-        course = replace(course, stopped=over.is_set)
-    result = campaign(
-        share.target,
-        profile=share.profile,
-        seed=share.seed,
-        budget=share.budget,
-        waived=share.waived,
-        progress=_quiet,
-        course=course,
-    )
-    if over is not None and result.found and not course.keep_going:
-        over.set()
-    return result
-
-
-def _begin(over: multiprocessing.synchronize.Event) -> None:
-    """Begin a process: Ctrl-C ends its phase, through the event."""
-    global _over  # a process of a pool is told of an event in no other way
-    _over = over
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _ended(futures: Sequence[Future[Result]]) -> list[Result]:
-    """Return what the processes have, once they stop.
-
-    Errors   CouldNotRun where none has anything
-    """
-    results = []
-    for future in futures:
-        result = future.result()
-        result.interrupted = True
-        results.append(result)
-    if not results:
-        raise CouldNotRun("interrupted before anything was judged")
-    return results
+def _play(connection: Connection, share: Share) -> None:
+    """Play a share of a campaign, until it is over or something is heard, and say what came of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who says so
+    answer: Answer
+    try:
+        answer = campaign(
+            share.target,
+            profile=share.profile,
+            seed=share.seed,
+            budget=share.budget,
+            waived=share.waived,
+            progress=_quiet,
+            course=replace(share.course, stopped=connection.poll),
+        )
+    except (CouldNotRun, ProfileError, OSError) as error:
+        answer = error
+    with contextlib.suppress(BrokenPipeError):  # the parent has gone, with another's error
+        connection.send(answer)
 
 
 def _quiet(_phase: str, _result: Result) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from kmem_oracle.campaign import Found, Result
+from kmem_oracle.campaign import Found, Result, promised_by
 from kmem_oracle.outcome import Outcome, Outcomes
 from kmem_oracle.play import DRIVERS, Playing, runnable
 from kmem_oracle.script import Op
@@ -17,7 +18,7 @@ from kmem_oracle.targets.records import CHUNK, RawNote, Record
 from kmem_spec.calls import Answer
 from kmem_spec.finding import Finding
 from kmem_spec.judge import Judge
-from kmem_spec.profile import ProfileError, load
+from kmem_spec.profile import ProfileError
 
 
 class Turn(NamedTuple):
@@ -56,7 +57,7 @@ class Session(Playing):
         super().__init__(worker, target, (), float("inf"))
         run = self._run
         try:
-            promised = load(profile or run.profile or "contract")
+            promised = promised_by(run, profile)
         except ProfileError as error:
             self.__exit__(type(error), error, None)
             raise
@@ -64,6 +65,7 @@ class Session(Playing):
         self._known = run.apis.union(DRIVERS)
         self._outcomes = Outcomes(promised)
         self._began = time.monotonic()
+        self._console = ""  # of a kernel that died, the last that it printed
         self.judge = Judge(promised, waived=waived | (frozenset() if run.seen else CONTENTS), looked=True)
         self.judge.start_over()
         self._base = 0
@@ -85,7 +87,7 @@ class Session(Playing):
                 break
         assert turn is not None
         if turn.finding is not None:
-            self._result.found.append(Found(self._found(turn.finding), ""))
+            self._result.found.append(Found(self._found(turn.finding, self._console), ""))
         return turn
 
     def file(self, name: str) -> str:
@@ -98,7 +100,9 @@ class Session(Playing):
     def result(self) -> Result:
         """Sum up."""
         result = self._result
-        result.calls, result.counts = self._over().calls, self.judge.counts()
+        over = self._over()
+        result.calls, result.counts = over.calls, self.judge.counts()
+        result.warned = Counter(over.warned)
         result.seconds = time.monotonic() - self._began
         if result.found:
             result.play = result.found[0].play
@@ -132,6 +136,7 @@ class Session(Playing):
             return turn
         if death.unusable:
             raise CouldNotRun(death.unusable)
+        self._console = death.console
         lost = chunk[min(death.index, len(chunk) - 1)]
         self._past.append(lost)
         finding = self.judge.lose(self._reader.lost(lost, death.how))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import multiprocessing
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 from tests.targets import build
 
+from kmem_oracle import jobs
 from kmem_oracle.campaign import Budget, Course, Found, Result, campaign, signature
 from kmem_oracle.generate import Generator
 from kmem_oracle.jobs import in_jobs, merged
@@ -198,10 +201,10 @@ def test_shares_are_put_together_the_earliest_violation_first() -> None:
     assert whole.by_phase["arrays"]["MEM-APART"] == 10
 
 
-def by_jobs(target: Target, jobs: int, calls: int, course: Course) -> Result:
+def by_jobs(target: Target, count: int, calls: int, course: Course) -> Result:
     return in_jobs(
         target,
-        jobs=jobs,
+        jobs=count,
         profile="",
         seed=1,
         budget=Budget(calls=calls, shrink=1.0),
@@ -218,6 +221,39 @@ def test_two_jobs_find_what_one_finds(tmp_path: Path) -> None:
     two = by_jobs(target, 2, 40_000, Course(keep_going=True))
     assert {signature(each.play) for each in one.found} == {signature(each.play) for each in two.found}
     assert two.calls >= 40_000
+
+
+def test_jobs_and_workers_need_no_room_in_shared_memory_nor_for_temporary_files(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", no_room)  # they live in /dev/shm
+    if sys.platform == "linux":
+        monkeypatch.setattr("tempfile.TemporaryFile", no_room)
+    assert check(MODEL, calls=100).calls == 100
+    assert by_jobs(MODEL, 2, 200, Course()).calls >= 200
+
+
+def test_a_process_that_died_is_told() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    theirs.close()
+    answer = jobs._answer(ours)
+    assert isinstance(answer, CouldNotRun)
+    assert str(answer).startswith("one of the processes died")
+
+
+@pytest.mark.parametrize("keep_going", [False, True])
+def test_when_one_job_has_found_it_the_others_are_told_to_stop(keep_going: bool) -> None:
+    (one, first), (two, second) = multiprocessing.Pipe(), multiprocessing.Pipe()
+    found = Result("t", CONTRACT, 1, NONE, found=[Found(Play(1), "phase")])
+    first.send(found)
+    second.send(Result("t", CONTRACT, 1, NONE))
+    results = jobs._answers([one, two], Course(keep_going=keep_going))
+    assert [len(result.found) for result in results] == [1, 0]
+    assert second.poll() != keep_going
+    assert not any(result.interrupted for result in results)
 
 
 def test_a_target_that_cannot_be_run_is_told_by_jobs_as_well() -> None:

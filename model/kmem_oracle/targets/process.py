@@ -132,7 +132,7 @@ class Worker:
 
     def __enter__(self) -> Self:
         """Start the worker."""
-        with _shared_file(guest=self._guest) as file:
+        with _shared_file() as file:
             file.truncate(SHARED if self._guest else HEADER.size + self._parts * PART)
             self._memory = mmap.mmap(file.fileno(), 0)
             environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
@@ -476,9 +476,12 @@ def _packer(codes: str) -> Packer:
     return Packer(codes.split())
 
 
-def _shared_file(*, guest: bool) -> IO[bytes]:
-    """Return an empty file without a name; that of a guest is memory alone, and never on a disk."""
-    if guest:
+def _shared_file() -> IO[bytes]:
+    """Return an empty file without a name: memory alone, where that can be had.
+
+    On a file system that is full, to touch it would crash the target without a fault of its own.
+    """
+    if sys.platform == "linux":
         return os.fdopen(os.memfd_create("kmem-oracle"), "w+b")
     return tempfile.TemporaryFile(prefix="kmem-oracle-")
 

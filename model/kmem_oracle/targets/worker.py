@@ -150,7 +150,7 @@ def _run_kernel(inbox: int, outbox: int, shared: mmap.mmap, memory_fd: int, name
         return
     send(outbox, ("pid", kernel.pid))  # whose processor time tells a loop from a wait
     said = kernel.said
-    send(outbox, ("ready", " ".join(sorted(kernel.calls)), kernel.profile, " ".join(said.codes), 1))
+    send(outbox, ("ready", " ".join(sorted(kernel.calls)), kernel.profile, " ".join(said.codes), 1, ""))
     try:
         _serve_packed(inbox, outbox, kernel, kernel.news)
     except Gone as gone:
