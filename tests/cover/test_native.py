@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -171,17 +173,38 @@ def test_without_a_compiler_a_library_is_driven_in_python(
         native.compiled.cache_clear()
 
 
-def test_a_home_that_cannot_be_written_means_no_driver_in_c(
+def test_a_home_that_cannot_be_written_means_a_driver_for_this_process_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "own").mkdir()
+    monkeypatch.setattr(native, "_scratch", lambda: tmp_path / "own")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert native.build("driver.c", native.compiler()) is None
+    made = native.build("driver.c", native.compiler())
+    assert made is not None
+    assert made.parent == tmp_path / "own"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     made = native.build("driver.c", native.compiler())
     assert made is not None
     assert native.build("driver.c", native.compiler()) == made
     assert [path.name for path in (tmp_path / "cache" / "kmem-oracle").iterdir()] == [made.name]
+
+
+def test_where_nothing_can_be_written_there_is_no_driver_in_c(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(native, "_scratch", lambda: tmp_path / "file" / "below")
+    assert native.build("driver.c", native.compiler()) is None
+
+
+def test_the_folder_of_a_process_ends_with_it() -> None:
+    code = "from kmem_oracle.targets import native; print(native._scratch())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    folder = Path(done.stdout.strip())
+    assert folder.name.startswith("kmem-oracle-")
+    assert not folder.exists()
 
 
 def test_ids_below_zero_are_packed_as_words() -> None:

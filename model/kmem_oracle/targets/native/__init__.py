@@ -6,6 +6,8 @@ away.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -17,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -55,22 +57,45 @@ def build(source: str, command: list[str]) -> Path | None:
     content = hashlib.sha256(repr((command, FLAGS, platform.machine(), platform.libc_ver())).encode())
     for path in (FOLDER / source, *sorted(FOLDER.glob("*.h"))):
         content.update(path.read_bytes())
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kmem-oracle"
-    result = folder / f"{Path(source).stem}-{content.hexdigest()[:16]}.so"
-    if result.exists():
+    name = f"{Path(source).stem}-{content.hexdigest()[:16]}.so"
+    for folder in _folders():
+        result = folder / name
+        try:
+            if result.exists():
+                return result
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+                continue
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                made = Path(scratch) / name
+                line = [*command, *FLAGS, "-o", str(made), str(FOLDER / source)]
+                done = subprocess.run(line, capture_output=True, check=False)
+                if done.returncode != 0:
+                    return None
+                made.replace(result)
+        except OSError:  # no home, or one that cannot be written
+            continue
         return result
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            made = Path(scratch) / result.name
-            line = [*command, *FLAGS, "-o", str(made), str(FOLDER / source)]
-            done = subprocess.run(line, capture_output=True, check=False)
-            if done.returncode != 0:
-                return None
-            made.replace(result)
-    except OSError:  # no home, or one that cannot be written: then without
-        return None
-    return result
+    return None
+
+
+def _folders() -> Iterator[Path]:
+    """Yield where a library may be kept: the user's cache, else a folder that ends with this process."""
+    with contextlib.suppress(RuntimeError):  # nobody knows a home
+        yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kmem-oracle"
+    with contextlib.suppress(OSError):
+        yield _scratch()
+
+
+@functools.lru_cache(maxsize=1)
+def _scratch() -> Path:
+    """Return a folder of this process alone.
+
+    Errors   OSError
+    """
+    folder = tempfile.mkdtemp(prefix="kmem-oracle-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 @functools.lru_cache(maxsize=1)
