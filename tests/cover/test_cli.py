@@ -442,7 +442,13 @@ def test_a_script_that_cannot_be_read_is_an_error(shell: Shell, tmp_path: Path) 
     assert "cannot be read" in shell("run", tmp_path / "missing.kmem").only_line()
     assert "cannot be read" in shell("run", tmp_path).only_line()
     assert "cannot be read" in shell("run", latin).only_line()
-    assert shell("run", wrong).only_line().startswith(f"{wrong}: line 2, column 1: cannot read 'kfree('")
+    done = shell("run", wrong)
+    assert (done.status, done.out) == (COULD_NOT_RUN, "")
+    assert done.err == (
+        f"kmem-oracle: {wrong}: line 2, column 1: cannot read 'kfree('\n"  # and where that is
+        "    kfree(\n"
+        "    ^\n"
+    )
 
 
 # As a program of its own.
