@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from kmem_oracle import campaign, lesson
@@ -23,13 +24,14 @@ from kmem_oracle.expression import ScriptError
 from kmem_oracle.holdings import Holdings
 from kmem_oracle.interactive.prompts import plain_prompt
 from kmem_oracle.lesson import Stepper
-from kmem_oracle.lessons import lesson_names, path_of
+from kmem_oracle.names import Names
 from kmem_oracle.reports import side_by_side
 from kmem_oracle.reports.excerpt import excerpt
 from kmem_oracle.reports.trace import Trace
-from kmem_oracle.script import Op, parse, steps_of
+from kmem_oracle.script import Op, parse, steps_of, unrolled
 from kmem_oracle.session import Session
 from kmem_oracle.targets.process import CouldNotRun
+from kmem_oracle.tour import lesson_names, path_of
 from kmem_spec.profile import ProfileError
 
 MOST_TRACED: Final = 2_000  # calls of a script that is traced unasked
@@ -123,12 +125,12 @@ def _alone(arguments: argparse.Namespace, script: str) -> int:
     Errors   CouldNotRun, ProfileError, ScriptError
     """
     target, waived, budget = target_of(arguments.target), waived_of(arguments.waive), budget_of(arguments)
-    steps, labels = steps_of(script)
-    short = len(steps) <= MOST_TRACED
-    if arguments.quiet or not (short or arguments.trace or arguments.step):
-        ops = [step.op for step in steps if step.op is not None]
+    asked = arguments.trace or arguments.step
+    if arguments.quiet or not (asked or _is_short(script)):
+        ops = parse(script)
         result = campaign.replay(target, ops, profile=arguments.profile, budget=budget, waived=waived)
         return verdict(arguments, result)
+    steps, labels = steps_of(script)
     holdings = Holdings(labels)
     with (
         campaign.worker_for(budget, target) as worker,
@@ -141,6 +143,14 @@ def _alone(arguments: argparse.Namespace, script: str) -> int:
             print(f"not freed at the end: {', '.join(live[:MOST_NAMED])}{', …' * (len(live) > MOST_NAMED)}")
         result = session.result()
     return verdict(arguments, result)
+
+
+def _is_short(script: str) -> bool:
+    """Say whether a script has so few calls that they are shown unasked.
+
+    Errors   ScriptError
+    """
+    return sum(1 for _ in islice(unrolled(script, Names()), MOST_TRACED + 1)) <= MOST_TRACED
 
 
 def _interactive(arguments: argparse.Namespace, script: str) -> int:

@@ -18,7 +18,7 @@ from kmem_oracle.reports import text, trace
 from kmem_oracle.reports.excerpt import excerpt
 from kmem_oracle.script import Step, labels_of, unrolled
 from kmem_oracle.session import Session
-from kmem_oracle.syntax import NeverClosed
+from kmem_oracle.syntax import NeverClosed, blocks_of
 from kmem_oracle.targets.process import Target, Worker
 
 PROMPT: Final = "> "
@@ -104,7 +104,7 @@ class Shell:
     def _goes_on(self, given: str) -> bool:
         """Say whether a repeat is open; an empty line after it says that there is no more."""
         try:
-            list(unrolled(given, self._ids.copy()))
+            blocks_of(given)
         except NeverClosed:
             return not given.endswith("\n")
         except ScriptError:

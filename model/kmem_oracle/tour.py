@@ -13,7 +13,7 @@ _PLACES: Final = (Path(__file__).parent / "tour", Path(kmem_spec.__file__).paren
 
 def lesson_names() -> list[str]:
     """Return the names of the scripts of the tour."""
-    return sorted(path.stem for folder in _PLACES for path in folder.glob("*.kmem"))
+    return sorted({path.stem for folder in _PLACES for path in folder.glob("*.kmem")})
 
 
 def path_of(script: str) -> Path:
