@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from kmem_oracle.holdings import Holdings
 from kmem_oracle.reports import trace
+from kmem_oracle.reports.excerpt import printable
 from kmem_oracle.script import Step
 from kmem_oracle.session import Session, Turn
 from kmem_oracle.syntax import PROC_FILES, Cat
@@ -154,7 +155,7 @@ def live_lines(holdings: Holdings) -> list[str]:
     live = holdings.live()
     width = max(map(len, live), default=0)
     return [
-        f"{trace.INDENT}{name:{width}}  {thing.address:#x}  line {thing.line}: {thing.text}"
+        f"{trace.INDENT}{name:{width}}  {thing.address:#x}  line {thing.line}: {printable(thing.text)}"
         for name, thing in live.items()
     ] or [f"{trace.INDENT}nothing lives"]
 

@@ -187,6 +187,17 @@ def test_a_traced_run_comes_to_the_verdict_of_a_quiet_one(
     assert (verdicts[0][0] == VIOLATION) == ("3000" not in script)
 
 
+def test_nothing_in_a_script_is_for_the_terminal_to_obey(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = 'c = kmem_cache_create("\x1b[2J\x07", 40, 0, 0, NULL)\nkfree(NULL)'
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\nlive\n\n"))
+    for option in ("--trace", "--step"):
+        _, out = run(capsys, tmp_path, script, option)
+        assert '" [2J "' in out
+        assert all(each.isprintable() or each == "\n" for each in out)
+
+
 def test_a_call_that_the_target_lacks_is_said_to_be_so(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -15,5 +15,10 @@ def excerpt(script: str, error: ScriptError) -> list[str]:
     line = (script.split("\n")[error.line - 1 : error.line] or [""])[0]
     at = min(error.column - 1, len(line))
     first = max(0, at - BEFORE)
-    shown = "".join(each if each.isprintable() else " " for each in line[first : first + WIDTH])
+    shown = printable(line[first : first + WIDTH])
     return [f"    {shown.rstrip()}", " " * (4 + at - first) + "^"]
+
+
+def printable(text: str) -> str:
+    """Return a text with blanks for what a terminal might obey."""
+    return "".join(each if each.isprintable() else " " for each in text)

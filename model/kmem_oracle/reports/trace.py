@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kmem_oracle.holdings import Holdings
+from kmem_oracle.reports.excerpt import printable
 from kmem_oracle.script import Step
 from kmem_oracle.session import Turn
 from kmem_spec.apis import APIS
@@ -52,7 +53,8 @@ class Trace:
 
 def text_of(step: Step) -> str:
     """Return a call as it is written, with the number of its round."""
-    return step.line.text if step.round is None else f"{step.line.text}  [i = {step.round}]"
+    text = printable(step.line.text)
+    return text if step.round is None else f"{text}  [i = {step.round}]"
 
 
 def words_of(turn: Turn, holdings: Holdings) -> str:
