@@ -61,12 +61,8 @@ def mistakes() -> list[Mistake]:
     ]
 
 
-def faults() -> list[tuple[str, str, frozenset[str]]]:
-    return [
-        (stop, found[1], frozenset(found[2].split()))
-        for stop in (*STOPS, "gfp")
-        for found in FAULT.finditer(text_of(stop))
-    ]
+def faults() -> list[tuple[str, str, str]]:
+    return [(stop, found[1], found[2]) for stop in (*STOPS, "gfp") for found in FAULT.finditer(text_of(stop))]
 
 
 def model_of(stop: str) -> str:
@@ -158,10 +154,10 @@ def test_a_wrong_line_breaks_the_clause_behind_it(
 
 
 @pytest.mark.needs("cc")
-@pytest.mark.parametrize(("stop", "fault", "clauses"), faults(), ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("stop", "fault", "clauses"), faults())
 def test_a_fault_breaks_the_clause_behind_it(
-    capsys: pytest.CaptureFixture[str], targets: Path, stop: str, fault: str, clauses: frozenset[str]
+    capsys: pytest.CaptureFixture[str], targets: Path, stop: str, fault: str, clauses: str
 ) -> None:
     status, lines = played(capsys, TOUR / f"{stop}.kmem", library_of(stop, targets, fault))
     assert status == VIOLATION
-    assert broken_clause(lines) in clauses
+    assert broken_clause(lines) in clauses.split()
