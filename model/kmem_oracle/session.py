@@ -78,6 +78,7 @@ class Session(Playing):
         Errors   CouldNotRun
         """
         if op.api not in self._known:
+            self._result.lacking |= {op.api}
             return Turn(op, LACKING)
         turn: Turn | None = None
         for chunk in _chunks(runnable([op], self._known)):

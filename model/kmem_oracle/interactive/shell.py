@@ -197,5 +197,7 @@ def _sum(results: list[Result]) -> Result:
         whole.seconds += other.seconds
         whole.counts = {clause: count + other.counts[clause] for clause, count in whole.counts.items()}
         whole.found += other.found
+        whole.lacking |= other.lacking
+        whole.warned += other.warned
         whole.play = whole.play or other.play
     return whole
