@@ -1,0 +1,75 @@
+"""The direct map: where page frame 0 lies among the addresses of objects, told or found in the trace."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kmem_spec.units import PAGE_SHIFT
+
+GIB: Final = 18  # pages of 1 GiB, log2: x86-64 moves its direct map by so much
+SLOT: Final = 9  # pages of 2 MiB, log2: other architectures place theirs at multiples of this at least
+REACH: Final = 34  # pages of the most memory that a direct map spans, 64 TiB, log2
+PAGE_STRUCT: Final = 64  # bytes of a struct page
+NEAR: Final = 4  # lines between a block of pages and the first object in it
+UNMOVED: Final = (  # where struct page 0 lies without KASLR, where memory does from which address on
+    (0xFFFFEA0000000000, 0xFFFF888000000000, "x86-64 without KASLR"),
+    (0xFFFFEA0000000000, 0xFFFF880000000000, "x86-64 before 4.20 without KASLR"),
+    (0xFFD4000000000000, 0xFF11000000000000, "x86-64 with five levels, without KASLR"),
+)
+
+
+class DirectMap:
+    """The place of page frame 0.
+
+    base   its address in pages, None while unknown
+    how    how it came to be known
+    line   the line at which it was
+    """
+
+    def __init__(self, page_offset: int | None) -> None:
+        self.base = None if page_offset is None else page_offset >> PAGE_SHIFT
+        self.how = "" if page_offset is None else "as given"
+        self.line = 0
+        self._block = (0, 0, 0)  # the last block allocated: line, pfn, order
+        self._votes: dict[int, int] = {}
+        self._structs: int | None = None
+        self._start: int | None = None
+
+    def saw_block(self, line: int, pfn: int, order: int, struct: int) -> None:
+        """Note a block of pages that was allocated, and the address of its struct page if it was told."""
+        self._block = (line, pfn, order)
+        if struct:
+            self._structs = struct - pfn * PAGE_STRUCT
+            self._unmoved(line)
+
+    def saw_object(self, line: int, start: int, length: int) -> None:
+        """Note an object; with the block just before it, it may tell where the map begins."""
+        if self._start is None:
+            self._start = start
+            self._unmoved(line)
+        before, pfn, order = self._block
+        if self.base is not None or not before or line - before > NEAR:
+            return
+        page = start >> PAGE_SHIFT
+        whole = length == 1 << PAGE_SHIFT + order and order > 0
+        base = page - pfn if whole else page - pfn - ((page - pfn) & ((1 << GIB) - 1))
+        if base <= 0 or page - pfn - base >= 1 << order or base & ((1 << SLOT) - 1):
+            return
+        votes = self._votes[base] = self._votes.get(base, 0) + 1
+        if votes > 1 or (whole and not base & ((1 << GIB) - 1)):
+            what = "a large kmalloc" if whole else "new slabs"
+            self._settle(line, base, f"from {what} and the pages beneath, lines {before} and {line}")
+        elif len(self._votes) > 1 << 10:
+            self._votes.clear()
+
+    def _unmoved(self, line: int) -> None:
+        """Take the place that the map has without KASLR, if the struct pages have theirs."""
+        if self.base is not None or self._start is None:
+            return
+        for structs, offset, how in UNMOVED:
+            if self._structs == structs and offset <= self._start < offset + (1 << REACH + PAGE_SHIFT):
+                self._settle(line, offset >> PAGE_SHIFT, f"{how}, as its struct pages show")
+                return
+
+    def _settle(self, line: int, base: int, how: str) -> None:
+        self.base, self.how, self.line = base, how, line

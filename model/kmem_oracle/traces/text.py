@@ -1,0 +1,362 @@
+"""Lines of ftrace text, `trace-cmd report` and `perf script`, turned into what the judge takes.
+
+All three print `TASK … TIME: EVENT: FIELDS`, and the fields of an event in one order. Most lines are cut
+at fixed words; the few that this does not understand are looked at by pattern.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from kmem_oracle.traces.judge import TraceJudge
+from kmem_oracle.traces.request import Garbled, ObjectRequest, PageRequest
+
+Handler = Callable[[int, str, str], None]
+LINE: Final = re.compile(
+    r"^\s*.{1,24}?-?\d+\s+(?:\([^)]{1,16}\)\s+)?\[\d+\]\s+(?:\S{1,8}\s+)?[\d.]+: +"
+    r"(?:kmem:|vmalloc:)?(\w+): *(.*)$"
+)
+CUT: Final = 4096  # characters of a line that a pattern looks at
+LOST: Final = re.compile(r"^CPU:(\d+) \[(?:LOST )?(\d*) ?EVENTS(?: DROPPED)?\]")
+PERF_LOST: Final = re.compile(r"\[(\d+)\].*PERF_RECORD_LOST.*?lost (\d+)")
+AREA: Final = re.compile(
+    r"va_start[:=] ?(0x[0-9a-f]{1,16}|\d{1,20}) size=(\d{1,20}) align=(\d{1,20}) .*failed=(\d)"
+)
+UNMAPPED: Final = re.compile(r"va_start[:=] ?(0x[0-9a-f]{1,16}|\d{1,20})")
+TIME: Final = re.compile(r"(\d{1,12}\.\d{1,9}):")
+BACK: Final = 1000  # lines looked back at for the last one of a CPU
+KINDS: Final = 1 << 12  # names of events, and tails, that are remembered
+TAILS: Final = 1 << 16
+WIDE: Final = 1 << 64
+
+
+class TextReader:
+    """Hands the events of lines to the judge.
+
+    garbled   lines of known events that make no sense; first_garbled is the first of them
+    others    events of other systems
+    foreign   lines that are neither events nor known heads
+    lost      events that markers say are lost, and how many markers
+    """
+
+    def __init__(self, judge: TraceJudge) -> None:
+        self.judge = judge
+        self.garbled = 0
+        self.first_garbled = 0
+        self.foreign = 0
+        self.others = 0
+        self.lost = 0
+        self.markers = 0
+        self._old = False  # a kernel before 5.13, which may not align powers of two as since 5.4
+        self._base = self._unended = 0
+        self._lines: list[str] = []
+        self._context: dict[str, bool] = {}
+        self._objects: dict[str, ObjectRequest] = {}
+        self._cached: dict[str, ObjectRequest] = {}
+        self._blocks: dict[str, PageRequest] = {}
+        self._known: dict[str, Handler] = {
+            "kmalloc": self._kmalloc,
+            "kmalloc_node": self._kmalloc,
+            "kmem_cache_alloc": self._cache_alloc,
+            "kmem_cache_alloc_node": self._cache_alloc,
+            "kfree": self._kfree,
+            "kmem_cache_free": self._cache_free,
+            "mm_page_alloc": self._page_alloc,
+            "mm_page_free": self._page_free,
+            "mm_page_free_direct": self._page_free,
+            "mm_pagevec_free": self._page_batched,
+            "mm_page_free_batched": self._nothing,
+            "mm_page_alloc_zone_locked": self._refill,
+            "mm_page_pcpu_drain": self._drain,
+            "mm_page_alloc_extfrag": self._nothing,
+            "alloc_vmap_area": self._area_alloc,
+            "free_vmap_area_noflush": self._area_free,
+            "purge_vmap_area_lazy": self._nothing,
+        }
+        self._handlers = dict(self._known)
+        self._counts = dict.fromkeys(self._known, 0)
+
+    def read(self, lines: list[str], number: int, *, cut: bool = False) -> None:
+        """Take lines, of which the first is line `number` + 1; `cut` says that the last one has no end."""
+        self._base, self._lines, self._unended = number, lines, 0
+        if cut:
+            self._unended = number + len(lines)
+        get = self._handlers.get
+        counts = self._counts
+        for line in lines:
+            number += 1
+            head, _, rest = line.partition(": ")
+            name, _, fields = rest.partition(": ")
+            handle = get(name)
+            if handle is None:
+                self._odd(line, number, name)
+                continue
+            try:
+                handle(number, head, fields)
+                counts[name] += 1
+            except ValueError:
+                self._again(line, number)
+
+    def events(self) -> Counter[str]:
+        """Return how many events of each name there were."""
+        total: Counter[str] = Counter()
+        for name, count in self._counts.items():
+            total[plain_name(name)] += count
+        return +total
+
+    def time_of(self, line: str) -> float | None:
+        """Return the time that a line tells, in seconds."""
+        found = TIME.search(line[:CUT])
+        return float(found[1]) if found else None
+
+    def _odd(self, line: str, number: int, name: str) -> None:
+        """Take a line whose event is not known by its name as it stands."""
+        plain = plain_name(name)
+        if plain in self._known and len(name) < 64 and len(self._handlers) < KINDS:
+            self._handlers[name] = self._known[plain]
+            self._counts[name] = 0
+            self._again(line, number)
+        elif marker := _marker(line):
+            self._gap(number, marker)
+        elif not line.startswith("#") and line and not line.isspace():
+            self._again(line, number)
+
+    def _again(self, line: str, number: int) -> None:
+        """Look at a line by pattern: a task's name may hold what looks like an event's."""
+        found = LINE.match(line) if len(line) <= CUT else None
+        if found is None:
+            if any(f"{name}: " in line[:CUT] for name in self._known):
+                self._garble(number)
+            else:
+                self.foreign += 1
+            return
+        name = found[1]
+        handle = self._known.get(name)
+        if handle is None:
+            self.others += 1
+            return
+        try:
+            handle(number, line[: found.start(1)], found[2])
+        except ValueError:
+            self._garble(number)
+        else:
+            self._counts[name] += 1
+
+    def _garble(self, number: int) -> None:
+        self.garbled += 1
+        self.first_garbled = self.first_garbled or number
+
+    def _gap(self, number: int, marker: re.Match[str]) -> None:
+        """Take note of lost events: after the last line of that CPU, or of any where that is far back."""
+        self.markers += 1
+        self.lost += int(marker[2]) if marker[2] and len(marker[2]) < 20 else 0
+        here = number - self._base - 1
+        cpu = f"[{int(marker[1]):03d}]" if len(marker[1]) < 6 else "no CPU"
+        back = next((back for back in range(1, min(BACK, here) + 1) if cpu in self._lines[here - back]), 0)
+        self.judge.lost(number - back if back else 0, number)
+
+    def _nothing(self, _number: int, _head: str, _fields: str) -> None:
+        """Take an event that says nothing new."""
+
+    def _kmalloc(self, number: int, head: str, fields: str) -> None:
+        """Take kmalloc's event."""
+        before, _, rest = fields.partition(" ptr=")
+        pointer, _, tail = rest.partition(" ")
+        request = self._objects.get(tail)
+        if request is None:
+            request = self._request(tail, self._objects, cached=False)
+        atomic = request.sleeps and self._atomic(head)
+        self.judge.objects.allocate(number, self._place(pointer), self._site(before), request, atomic)
+
+    def _cache_alloc(self, number: int, head: str, fields: str) -> None:
+        """Take kmem_cache_alloc's event."""
+        before, _, rest = fields.partition(" ptr=")
+        pointer, _, tail = rest.partition(" ")
+        request = self._cached.get(tail)
+        if request is None:
+            request = self._request(tail, self._cached, cached=True)
+        atomic = request.sleeps and self._atomic(head)
+        self.judge.objects.allocate(number, self._place(pointer), self._site(before), request, atomic)
+
+    def _kfree(self, number: int, _head: str, fields: str) -> None:
+        """Take kfree's event."""
+        before, _, pointer = fields.partition(" ptr=")
+        self.judge.objects.free(number, self._place(pointer, number), False, self._site(before), "")
+
+    def _cache_free(self, number: int, _head: str, fields: str) -> None:
+        """Take kmem_cache_free's event; kernels before 5.12 or so name no cache."""
+        before, _, rest = fields.partition(" ptr=")
+        pointer, _, name = rest.partition(" name=")
+        start = self._place(pointer, number)
+        if number == self._unended:
+            name = ""
+        self.judge.objects.free(number, start, True, self._site(before), name)
+
+    def _page_alloc(self, number: int, head: str, fields: str) -> None:
+        """Take mm_page_alloc's event."""
+        before, _, rest = fields.partition(" pfn=")
+        frame, _, tail = rest.partition(" ")
+        request = self._blocks.get(tail)
+        if request is None:
+            if len(self._blocks) >= TAILS:
+                self._blocks.clear()
+            request = self._blocks[tail] = PageRequest(tail, self.judge.case.profile)
+        struct = self._struct(before)
+        pfn = self._frame(frame)
+        if (not pfn and not struct) or pfn == WIDE - 1:
+            pfn = -1
+        atomic = request.sleeps and self._atomic(head)
+        self.judge.pages.allocate(number, pfn, struct, request, atomic)
+
+    def _page_free(self, number: int, _head: str, fields: str) -> None:
+        """Take mm_page_free's event."""
+        before, _, rest = fields.partition(" pfn=")
+        frame, _, order = rest.partition(" order=")
+        if not before.startswith("page="):
+            self._struct(before)
+        self.judge.pages.free(number, self._frame(frame), self._order(order))
+
+    def _page_batched(self, number: int, _head: str, fields: str) -> None:
+        """Take mm_pagevec_free's event."""
+        before, _, rest = fields.partition(" pfn=")
+        self._struct(before)
+        frame, _, _ = rest.partition(" ")
+        if number:
+            self.judge.pages.batched(self._frame(frame))
+
+    def _refill(self, number: int, _head: str, fields: str) -> None:
+        """Take mm_page_alloc_zone_locked's event."""
+        before, _, rest = fields.partition(" pfn=")
+        frame, _, rest = rest.partition(" order=")
+        order, _, _ = rest.partition(" ")
+        if not before.startswith("page="):
+            self._struct(before)
+        self.judge.pages.refill(number, self._frame(frame), self._order(order), "taken from the free ones")
+
+    def _drain(self, number: int, _head: str, fields: str) -> None:
+        """Take mm_page_pcpu_drain's event."""
+        before, _, rest = fields.partition(" pfn=")
+        frame, _, rest = rest.partition(" order=")
+        order, _, _ = rest.partition(" ")
+        self._struct(before)
+        self.judge.pages.refill(number, self._frame(frame), self._order(order), "put with the free ones")
+
+    def _area_alloc(self, number: int, _head: str, fields: str) -> None:
+        """Take alloc_vmap_area's event."""
+        found = AREA.search(fields)
+        if found is None:
+            raise Garbled(fields)
+        start, size, align = int(found[1], 0), int(found[2]), int(found[3])
+        if start + size > WIDE:
+            raise Garbled(fields)
+        self.judge.areas.allocate(number, start, size, align, found[4] != "0")
+
+    def _area_free(self, number: int, _head: str, fields: str) -> None:
+        """Take free_vmap_area_noflush's event."""
+        found = UNMAPPED.search(fields)
+        if found is None:
+            raise Garbled(fields)
+        self.judge.areas.free(number, int(found[1], 0))
+
+    def _request(self, tail: str, known: dict[str, ObjectRequest], *, cached: bool) -> ObjectRequest:
+        """Return the request that a tail asks for."""
+        if " gfp_flags=" not in tail:
+            raise Garbled(tail)
+        if len(known) >= TAILS:
+            self.judge.retire(known.values())
+            known.clear()
+        request = known[tail] = ObjectRequest(tail, cached, self.judge.case.profile, not self._old)
+        return request
+
+    def requests(self) -> list[ObjectRequest]:
+        """Return what was asked for."""
+        return [*self._objects.values(), *self._cached.values()]
+
+    def _site(self, before: str) -> str:
+        """Return the call site's text.
+
+        Errors   Garbled where it does not begin as one does
+        """
+        if before.startswith("call_site="):
+            return before
+        plain = before.lstrip()
+        if not plain.startswith(("call_site=", "(")) or "call_site=" not in plain:
+            raise Garbled(before)
+        return plain
+
+    def _place(self, text: str, number: int = 0) -> int:
+        """Return an address.
+
+        Errors   ValueError
+        """
+        length = len(text)
+        if length == 18 or length == 16 or length == 8:
+            start = int(text, 16)
+            if start < 1 << 32 and start > 16 and length == 16:
+                self.judge.saw_hash()
+            return start
+        plain = text.rstrip()
+        if plain in ("(null)", "(nil)", "0", "(efault)"):
+            return 0
+        if plain == "(____ptrval____)":
+            raise Garbled(text)
+        if not 0 < len(plain.removeprefix("0x")) <= 16 or (number and number == self._unended):
+            raise Garbled(text)
+        return int(plain, 16)
+
+    def _frame(self, text: str) -> int:
+        """Return a page frame number: hexadecimal, in kernels before 5.13 decimal."""
+        if text[:2] == "0x" and len(text) <= 18:
+            return int(text, 16)
+        if not text.isdecimal() or not text.isascii() or len(text) > 20:
+            raise Garbled(text)
+        if not self._old:
+            self._old = True
+            for known in (self._objects, self._cached):
+                self.judge.retire(known.values())
+                known.clear()
+        return int(text)
+
+    def _order(self, text: str) -> int:
+        """Return an order; what is above 63 is none."""
+        order = int(text) if len(text) < 4 else 64
+        if not 0 <= order < 64:
+            raise Garbled(text)
+        return order
+
+    def _struct(self, before: str) -> int:
+        """Return the address of a struct page, 0 for none."""
+        text = before.lstrip().removeprefix("page=")
+        if len(text) == len(before.lstrip()):
+            raise Garbled(before)
+        if text in ("(null)", "(nil)", "0"):
+            return 0
+        if len(text) > 18:
+            raise Garbled(before)
+        return int(text, 16)
+
+    def _atomic(self, head: str) -> bool:
+        """Say whether ftrace's flags show an interrupt."""
+        parts = head.rsplit(None, 2)
+        flags = parts[1] if len(parts) == 3 else ""
+        known = self._context.get(flags)
+        if known is None:
+            known = 4 <= len(flags) <= 6 and flags[0] in ".dDbBX" and flags[2] in "hHsZz"
+            if len(self._context) < KINDS:
+                self._context[flags] = known
+        return known
+
+
+def _marker(line: str) -> re.Match[str] | None:
+    """Return what says that events were lost, if the line does."""
+    if line.startswith("CPU:"):
+        return LOST.match(line)
+    return PERF_LOST.search(line[:CUT]) if "PERF_RECORD_LOST" in line else None
+
+
+def plain_name(name: str) -> str:
+    """Return an event's name without its system and the blanks before it."""
+    return name.strip().removeprefix("kmem:").removeprefix("vmalloc:")
