@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from kmem_oracle.commands import check, clauses, kernel, run, verify
+from kmem_oracle.commands import check, clauses, judge, kernel, run, verify
 from kmem_oracle.commands.common import COULD_NOT_RUN, Parser, fail
 
 
@@ -19,7 +19,7 @@ def parser() -> Parser:
     """Return the parser of the command line."""
     top = Parser(prog="kmem-oracle", description=__doc__.splitlines()[0] if __doc__ else None)
     commands = top.add_subparsers(dest="command", required=True, parser_class=Parser)
-    for command in (check, run, verify, clauses, kernel):
+    for command in (check, run, judge, verify, clauses, kernel):
         command.add(commands)
     return top
 

@@ -132,9 +132,10 @@ class Pages:
             if page in self.on_page:
                 self.evict(line, page)
 
-    def batched(self, pfn: int) -> None:
+    def batched(self, line: int, pfn: int) -> None:
         """Take a page of a list that is freed; kernels before 2.6.37 emit nothing else."""
         self.case.page_events += 1
+        self.case.page_free = line
         if self.live.pop(pfn, None) is not None:
             self.case.judged += 1
 

@@ -26,6 +26,7 @@ AREA: Final = re.compile(
     r"va_start[:=] ?(0x[0-9a-f]{1,16}|\d{1,20}) size=(\d{1,20}) align=(\d{1,20}) .*failed=(\d)"
 )
 UNMAPPED: Final = re.compile(r"va_start[:=] ?(0x[0-9a-f]{1,16}|\d{1,20})")
+PLACE: Final = re.compile(r"(?:^| )pfn=(\S{1,20}) order=(\d{1,3})(?= |$)")
 TIME: Final = re.compile(r"(\d{1,12}\.\d{1,9}):")
 BACK: Final = 1000  # lines looked back at for the last one of a CPU
 KINDS: Final = 1 << 12  # names of events, and tails, that are remembered
@@ -57,6 +58,9 @@ class TextReader:
         self._objects: dict[str, ObjectRequest] = {}
         self._cached: dict[str, ObjectRequest] = {}
         self._blocks: dict[str, PageRequest] = {}
+        self._places: dict[str, tuple[int, int]] = {}
+        self._free_pages = judge.pages.free
+        self._refill_pages = judge.pages.refill
         self._known: dict[str, Handler] = {
             "kmalloc": self._kmalloc,
             "kmalloc_node": self._kmalloc,
@@ -88,17 +92,17 @@ class TextReader:
         counts = self._counts
         for line in lines:
             number += 1
-            head, _, rest = line.partition(": ")
-            name, _, fields = rest.partition(": ")
-            handle = get(name)
-            if handle is None:
-                self._odd(line, number, name)
-                continue
             try:
-                handle(number, head, fields)
-                counts[name] += 1
+                head, name, fields = line.split(": ", 2)
+                handle = get(name)
+                if handle is not None:
+                    handle(number, head, fields)
+                    counts[name] += 1
+                    continue
             except ValueError:
                 self._again(line, number)
+                continue
+            self._odd(line, number, name)
 
     def events(self) -> Counter[str]:
         """Return how many events of each name there were."""
@@ -119,16 +123,18 @@ class TextReader:
             self._handlers[name] = self._known[plain]
             self._counts[name] = 0
             self._again(line, number)
-        elif marker := _marker(line):
-            self._gap(number, marker)
-        elif not line.startswith("#") and line and not line.isspace():
+        else:
             self._again(line, number)
 
     def _again(self, line: str, number: int) -> None:
         """Look at a line by pattern: a task's name may hold what looks like an event's."""
         found = LINE.match(line) if len(line) <= CUT else None
         if found is None:
-            if any(f"{name}: " in line[:CUT] for name in self._known):
+            if marker := _marker(line):
+                self._gap(number, marker)
+            elif not line or line[0] == "#" or line.isspace():
+                pass
+            elif any(f"{name}: " in line[:CUT] for name in self._known):
                 self._garble(number)
             else:
                 self.foreign += 1
@@ -213,36 +219,40 @@ class TextReader:
 
     def _page_free(self, number: int, _head: str, fields: str) -> None:
         """Take mm_page_free's event."""
-        before, _, rest = fields.partition(" pfn=")
-        frame, _, order = rest.partition(" order=")
-        if not before.startswith("page="):
-            self._struct(before)
-        self.judge.pages.free(number, self._frame(frame), self._order(order))
+        _, _, tail = fields.partition(" ")
+        place = self._places.get(tail)
+        pfn, order = self._place_of(tail) if place is None else place
+        self._free_pages(number, pfn, order)
 
     def _page_batched(self, number: int, _head: str, fields: str) -> None:
         """Take mm_pagevec_free's event."""
-        before, _, rest = fields.partition(" pfn=")
-        self._struct(before)
-        frame, _, _ = rest.partition(" ")
-        if number:
-            self.judge.pages.batched(self._frame(frame))
+        found = PLACE.search(fields)
+        if found is None:
+            raise Garbled(fields)
+        self.judge.pages.batched(number, self._frame(found[1]))
 
     def _refill(self, number: int, _head: str, fields: str) -> None:
         """Take mm_page_alloc_zone_locked's event."""
-        before, _, rest = fields.partition(" pfn=")
-        frame, _, rest = rest.partition(" order=")
-        order, _, _ = rest.partition(" ")
-        if not before.startswith("page="):
-            self._struct(before)
-        self.judge.pages.refill(number, self._frame(frame), self._order(order), "taken from the free ones")
+        _, _, tail = fields.partition(" ")
+        place = self._places.get(tail)
+        pfn, order = self._place_of(tail) if place is None else place
+        self._refill_pages(number, pfn, order, "taken from the free ones")
 
     def _drain(self, number: int, _head: str, fields: str) -> None:
         """Take mm_page_pcpu_drain's event."""
-        before, _, rest = fields.partition(" pfn=")
-        frame, _, rest = rest.partition(" order=")
-        order, _, _ = rest.partition(" ")
-        self._struct(before)
-        self.judge.pages.refill(number, self._frame(frame), self._order(order), "put with the free ones")
+        _, _, tail = fields.partition(" ")
+        self._refill_pages(number, *self._place_of(tail), "put with the free ones")
+
+    def _place_of(self, tail: str) -> tuple[int, int]:
+        """Return page frame number and order from what follows the struct page, and remember them."""
+        found = PLACE.search(tail)
+        if found is None:
+            raise Garbled(tail)
+        place = self._frame(found[1]), self._order(found[2])
+        if len(self._places) >= TAILS:
+            self._places.clear()
+        self._places[tail] = place
+        return place
 
     def _area_alloc(self, number: int, _head: str, fields: str) -> None:
         """Take alloc_vmap_area's event."""
