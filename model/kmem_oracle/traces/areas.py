@@ -99,7 +99,7 @@ class Areas:
 
     def tidy(self) -> None:
         """Bound the memory of what is gone."""
-        forget_oldest(self.gone, len(self.live))  # type: ignore[arg-type]  # it only deletes
+        forget_oldest(self.gone, len(self.live))
         while len(self._racing) > 1 << 10:
             del self._racing[next(iter(self._racing))]
 

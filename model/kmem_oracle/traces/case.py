@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from kmem_oracle.traces.direct_map import DirectMap
 from kmem_oracle.traces.finding import Certainty, Docket, Finding, Rests
@@ -59,7 +59,7 @@ class Case:
         return self.docket.add(Finding(clause, certainty, line, others, message, group, rests, explained))
 
 
-def forget_oldest(memory: dict[int, object], live: int) -> None:
+def forget_oldest(memory: dict[int, Any], live: int) -> None:  # Any: values are not looked at
     """Keep the memory of what was freed in proportion to what is live."""
     surplus = len(memory) - 2 * max(REMEMBERED, live)
     if surplus > 0:

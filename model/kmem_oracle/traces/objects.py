@@ -77,9 +77,10 @@ class Objects:
         if not case.hashed:
             if start & request.align:
                 self._misaligned(line, start, site, request)
-            if case.map.base is None:
+                return
+            if not case.map.sure:
                 case.map.saw_object(line, start, length)
-            else:
+            if case.map.base is not None:
                 block = self.pages.live.get((start >> PAGE_SHIFT) - case.map.base)
                 if block is not None and not block.request.slabs:
                     self.pages.meet(line, start, length, block)
@@ -94,7 +95,10 @@ class Objects:
             if slab is None:
                 slab = self.on_page[page] = Slab(grid)
             elif slab.grid != grid:
-                slab = self._other_grid(line, page, start, request)
+                if self._overlaps(line, page, start, request):
+                    self._withdraw(start, page)
+                    return
+                slab = self.on_page.setdefault(page, Slab(0))
                 slab.grid = 0 if slab.starts else grid
             slab.starts[start] = length
             if page == last:
@@ -155,8 +159,8 @@ class Objects:
 
     def tidy(self) -> None:
         """Bound the memory of what is gone."""
-        forget_oldest(self.gone, len(self.live))  # type: ignore[arg-type]  # it only deletes
-        forget_oldest(self._replaced, len(self.live))  # type: ignore[arg-type]  # likewise
+        forget_oldest(self.gone, len(self.live))
+        forget_oldest(self._replaced, len(self.live))
 
     def evict(self, line: int, page: int) -> None:
         """Take note that a page was given back under the objects that are on it."""
@@ -219,6 +223,7 @@ class Objects:
             f"{request.align + 1}"
         )
         self.case.find(request.align_clause, line, (), message, group=site.name)
+        self._replaced[start] = line
 
     def _twice(self, line: int, start: int, old: Live, site: Site, request: ObjectRequest) -> None:
         """Take an object whose address is that of a live one."""
@@ -241,8 +246,12 @@ class Objects:
         """Say whether the page of an object of that line may have changed hands unnoticed."""
         return self.case.unmapped_free > line
 
-    def _other_grid(self, line: int, page: int, start: int, request: ObjectRequest) -> Slab:
-        """Find what an object overlaps on a page whose objects lie on another grid; return what is left."""
+    def _overlaps(self, line: int, page: int, start: int, request: ObjectRequest) -> bool:
+        """Say whether an object surely overlaps others, on a page whose objects lie on another grid.
+
+        What only may overlap it is gone, and leaves the books.
+        """
+        surely = False
         end = start + request.given
         starts = self.on_page[page].starts
         met = [other for other, length in starts.items() if other < end and start < other + length]
@@ -260,9 +269,20 @@ class Objects:
                 rests="page events",
                 explained="" if sure else f"{BULK}, and pages that change hands",
             )
-            self._drop(other, old)
-            self._replaced[other] = line
-        return self.on_page.setdefault(page, Slab(0))
+            surely |= sure
+            if not sure:
+                self._drop(other, old)
+                self._replaced[other] = line
+        return surely
+
+    def _withdraw(self, start: int, last: int) -> None:
+        """Take an object out that surely overlaps others on page `last`: it is not judged any further."""
+        for page in range(start >> PAGE_SHIFT, last):
+            starts = self.on_page[page].starts
+            starts.pop(start, None)
+            if not starts:
+                del self.on_page[page]
+        self._replaced[start] = last
 
     def _of_cache(self, line: int, start: int, old: Live, name: str) -> None:
         """Compare the cache that an object is freed to with what is known of its page and of the cache."""
@@ -353,7 +373,7 @@ class Objects:
             clause, others, why = found
             message = f"{start:#x} is freed by {'kmem_cache_free' if by_cache else 'kfree'}: {why}"
             case.find(clause, line, others, message, group=group, rests="events" if others else "nothing")
-        elif not case.hashed and self._inside(line, start, group):
+        elif not case.hashed and self._inside(line, start, by_cache, group):
             pass
         elif case.whole:
             message = f"{start:#x} is freed, which was never allocated"
@@ -389,7 +409,7 @@ class Objects:
             explained="" if sure else explained,
         )
 
-    def _inside(self, line: int, start: int, group: str) -> bool:
+    def _inside(self, line: int, start: int, by_cache: bool, group: str) -> bool:
         """Report the free of a place within a live object, or between the objects of a slab."""
         slab = self.on_page.get(start >> PAGE_SHIFT)
         if slab is None:
@@ -399,7 +419,7 @@ class Objects:
             within = other < start < other + length
             between = slab.grid and length <= SLAB_MAX and (start - other) % length and len(slab.starts) > 1
             if within or between:
-                sure = not self._stale(old.line) and not _may_be_kfence(other, old.request)
+                sure = not self._stale(old.line) and not (by_cache and _may_be_kfence(other, old.request))
                 certainty: Certainty = "violation" if sure else "suspect"
                 where = "within" if within else "no object of the slab of"
                 self.case.find(

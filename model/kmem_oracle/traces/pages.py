@@ -62,6 +62,7 @@ class Pages:
         self.gone: dict[int, int] = {}
         self.torn: dict[int, Block] = {}
         self._refused: dict[str, int] = {}
+        self._crooked: dict[int, int] = {}
 
     def allocate(self, line: int, pfn: int, struct: int, request: PageRequest, atomic: bool) -> None:
         """Judge a block that was handed out; pfn is -1 for a request that failed."""
@@ -81,11 +82,13 @@ class Pages:
             return
         if self._refused and request.nofail:
             self._granted(line, request)
+        if not case.map.sure:
+            case.map.saw_block(line, pfn, order, struct)
         if case.map.base is None:
             case.page_alloc = line
-            case.map.saw_block(line, pfn, order, struct)
         if pfn & ((1 << order) - 1):
             self._misaligned(line, pfn, order)
+            return
         if request.zone_end and ((pfn + (1 << order)) << PAGE_SHIFT) > request.zone_end:
             message = f"{_pages(pfn, order)} with {request.text} lies beyond the zone's end"
             case.find("PAGE-ZONE", line, (), message, group=request.text)
@@ -147,7 +150,6 @@ class Pages:
         for page in range(pfn, pfn + (1 << order)) if order else (pfn,):
             if page in self.live:
                 self._twice(line, page, how, self.live[page])
-                self._forget(self.live[page])
             self.gone.pop(page, None)
         self.case.judged += 1
 
@@ -172,7 +174,7 @@ class Pages:
         if base is None:
             return None
         page = (start >> PAGE_SHIFT) - base
-        if not 0 <= page < 1 << 40:
+        if not 0 <= page < self.case.map.reach():
             return "CALLER-FREE", (), "it does not lie in the direct map"
         block = self.live.get(page)
         if block is None or block.request.slabs:
@@ -182,7 +184,8 @@ class Pages:
 
     def tidy(self) -> None:
         """Bound the memory of what is gone."""
-        forget_oldest(self.gone, len(self.live))  # type: ignore[arg-type]  # it only deletes
+        forget_oldest(self.gone, len(self.live))
+        forget_oldest(self._crooked, 0)
 
     def close(self) -> None:
         """Report blocks whose head was freed with a smaller order, and of which the rest is live still."""
@@ -206,8 +209,10 @@ class Pages:
             self.case.find("GFP-NOFAIL", before, (line,), message, group=request.text)
 
     def _misaligned(self, line: int, pfn: int, order: int) -> None:
+        """Report a block that is not aligned; it is not judged any further."""
         message = f"{_pages(pfn, order)} does not start at a multiple of its size"
         self.case.find("PAGE-ALIGN", line, (), message)
+        self._crooked[pfn] = line
 
     def _twice(self, line: int, page: int, how: str, old: Block) -> None:
         """Report a live page that is handed out, or lies with the free ones."""
@@ -279,6 +284,8 @@ class Pages:
         """Judge the free of a block that is not known to be live."""
         case = self.case
         before = self.gone.pop(pfn, 0)
+        if self._crooked.pop(pfn, 0):
+            return
         if pfn & ((1 << order) - 1):
             message = f"{_pages(pfn, order)} is freed, which is no block: it does not start at a multiple"
             case.find("CALLER-ORDER", line, (), message)
