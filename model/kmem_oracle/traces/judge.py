@@ -40,8 +40,8 @@ class TraceJudge:
         `whole` says that nothing was live before the trace and that what lives at its end is leaked;
         `partial` that some events were filtered out; `page_offset` is the address of page frame 0.
         """
-        in_force = frozenset(clause.id for clause in profile.clauses()) - waived
-        self.case = Case(profile, Docket(in_force, partial), DirectMap(page_offset), whole)
+        in_force = frozenset(clause.id for clause in profile.clauses()) | {"SLAB-CLASS"}  # see `classes`
+        self.case = Case(profile, Docket(in_force - waived, partial), DirectMap(page_offset), whole)
         self.sites = Sites()
         self.pages = Pages(self.case)
         self.areas = Areas(self.case)

@@ -189,7 +189,7 @@ class Pages:
 
     def close(self) -> None:
         """Report blocks whose head was freed with a smaller order, and of which the rest is live still."""
-        for block in self.torn.values():
+        for block in list(self.torn.values()):
             self._torn(block, (block.line,), "the rest is live at the end")
 
     def _wrong(self, line: int, pfn: int, request: PageRequest, atomic: bool) -> None:

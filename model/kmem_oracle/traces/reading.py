@@ -124,6 +124,7 @@ def _text_notes(reader: TextReader, summary: Summary) -> None:
 
 def _line_notes(source: Source, reader: TextReader | HistoryReader, summary: Summary) -> None:
     """Note lines that could not be read."""
+    summary.garbled = reader.garbled
     if reader.garbled:
         summary.unjudged.append(
             f"{reader.garbled:,} lines that are garbled or cut off, the first of them "

@@ -80,6 +80,7 @@ class Summary:
     sites         call sites, those first of which most is live
     live_objects  objects of kmalloc and of caches that are live at the end; live_pages, live_areas likewise
     page_offset   address of page frame 0, None where unknown
+    garbled       lines that make no sense
     stopped       why it ended early, "" if it did not
     """
 
@@ -87,6 +88,7 @@ class Summary:
     kind: str = ""
     profile: str = ""
     lines: int = 0
+    garbled: int = 0
     seconds: float = 0.0
     events: Counter[str] = field(default_factory=Counter)
     judged: int = 0

@@ -13,6 +13,7 @@ from typing import Final
 
 from kmem_oracle.traces.judge import TraceJudge
 from kmem_oracle.traces.request import Garbled, ObjectRequest, PageRequest
+from kmem_spec.units import PAGE_SIZE
 
 Handler = Callable[[int, str, str], None]
 LINE: Final = re.compile(
@@ -305,7 +306,7 @@ class TextReader:
         length = len(text)
         if length == 18 or length == 16 or length == 8:
             start = int(text, 16)
-            if start < 1 << 32 and start > 16 and length == 16:
+            if start < 1 << 32 and start >= PAGE_SIZE and length == 16:
                 self.judge.saw_hash()
             return start
         plain = text.rstrip()
