@@ -298,7 +298,7 @@ class Objects:
                     (old.line, slab.told),
                     f"{_object(start, old)} is freed to {shown(name)}; its page is of {shown(slab.name)}",
                     certainty="suspect" if self._stale(old.line) else "violation",
-                    group=name,
+                    group=shown(name),
                     rests="page events",
                     explained="pages that change hands" if self._stale(old.line) else "",
                 )
@@ -318,7 +318,7 @@ class Objects:
                 (old.line,),
                 f"{_object(start, old)} is freed to {shown(name)}, whose objects have {slot[0]} bytes",
                 certainty="suspect",
-                group=name,
+                group=shown(name),
                 explained="a second cache of that name",
             )
             slab.name = ""
@@ -332,7 +332,7 @@ class Objects:
             (old.line,),
             f"kmalloc memory of {old.site.name} is freed to the cache {shown(name)}",
             certainty="suspect" if merged else "violation",
-            group=name,
+            group=shown(name),
             rests="page events",
             explained=f"{BULK}, of a cache merged with kmalloc's" if merged else "",
         )
@@ -358,7 +358,7 @@ class Objects:
         if start in (0, ZERO_SIZE_PTR):
             case.judged += not by_cache
             return
-        group = name if by_cache else self.sites.name_of(site_text)
+        group = shown(name) if by_cache else self.sites.name_of(site_text)
         was = self.gone.pop(start, None)
         self.gone[start] = Gone(
             was.allocated if was else 0, line, by_cache, was.of_cache if was else by_cache

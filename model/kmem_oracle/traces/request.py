@@ -6,17 +6,29 @@ import re
 from typing import Final
 
 from kmem_oracle.traces import masks
+from kmem_oracle.traces.finding import shown
 from kmem_spec import gfp
 from kmem_spec.profile import Profile
 from kmem_spec.slab import size_class
 from kmem_spec.units import is_power_of_two, power_of_two_divisor
 
 FIELD: Final = re.compile(r"(\w+)=(\S+)")
+LONGEST: Final = 1 << 10  # characters of the fields that events share, and of names
 MOST: Final = 1 << 64
 
 
 class Garbled(ValueError):
     """A line of an event whose fields are not those of it."""
+
+
+def fields_of(tail: str) -> dict[str, str]:
+    """Return the fields of the end of a line.
+
+    Errors   Garbled for what is longer than any event
+    """
+    if len(tail) > LONGEST:
+        raise Garbled(tail[:LONGEST])
+    return dict(FIELD.findall(tail))
 
 
 def number(fields: dict[str, str], name: str) -> int:
@@ -63,11 +75,12 @@ class ObjectRequest:
         Needs    `natural` says that this kernel aligns powers of two
         Errors   Garbled
         """
-        fields = dict(FIELD.findall(tail))
+        fields = fields_of(tail)
         self.asked = number(fields, "bytes_req")
         self.given = number(fields, "bytes_alloc")
-        self.text = fields.get("gfp_flags", "")
-        self.mask = mask = masks.parse(self.text)
+        text = fields.get("gfp_flags", "")
+        self.text = shown(text)
+        self.mask = mask = masks.parse(text)
         self.cached = cached
         self.count = self.first = self.last = 0
         self.sleeps = mask.bits & gfp.DIRECT_RECLAIM != 0
@@ -122,12 +135,13 @@ class PageRequest:
 
         Errors   Garbled
         """
-        fields = dict(FIELD.findall(tail))
+        fields = fields_of(tail)
         self.order = number(fields, "order")
         if self.order > 63:
             raise Garbled("order")
-        self.text = fields.get("gfp_flags", "")
-        self.mask = mask = masks.parse(self.text)
+        text = fields.get("gfp_flags", "")
+        self.text = shown(text)
+        self.mask = mask = masks.parse(text)
         self.count = 0
         self.sleeps = mask.bits & gfp.DIRECT_RECLAIM != 0
         self.nofail = self.sleeps and mask.bits & gfp.NOFAIL != 0

@@ -92,7 +92,7 @@ class Source:
                 ) from error
             self._damage += (zstandard.ZstdError,)
             unpack = zstandard.ZstdDecompressor(max_window_size=WINDOW)
-            reader: Stream = unpack.stream_reader(raw, read_across_frames=True)
+            reader: Stream = unpack.stream_reader(_Ended(raw), read_across_frames=True)
             return reader
         return raw
 
@@ -163,6 +163,25 @@ class _Again:
         read1 = getattr(self._raw, "read1", None)  # of a pipe what is there, not what would fill the buffer
         taken: bytes = self._raw.read(size) if read1 is None or size < 0 else read1(size)
         return taken
+
+
+class _Ended:
+    """A zstd stream with a skippable frame behind it, which is damage where another frame is not at its end.
+
+    Without it the library takes a stream that is cut off for one that ends.
+    """
+
+    def __init__(self, raw: _Again) -> None:
+        self._raw = raw
+        self._end = b"\x50\x2a\x4d\x18" + (1 << 18).to_bytes(4, "little") + b"\xff" * (1 << 18)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return `size` bytes at most, none at the end."""
+        if taken := self._raw.read(size):
+            return taken
+        end = self._end if size < 0 else self._end[:size]
+        self._end = self._end[len(end) :]
+        return end
 
 
 class _Xz:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kmem_oracle.traces.judge import TraceJudge
-from kmem_oracle.traces.request import Garbled, ObjectRequest, PageRequest
+from kmem_oracle.traces.request import LONGEST, Garbled, ObjectRequest, PageRequest
 from kmem_spec.units import PAGE_SIZE
 
 Handler = Callable[[int, str, str], None]
@@ -198,6 +198,8 @@ class TextReader:
         before, _, rest = fields.partition(" ptr=")
         pointer, _, name = rest.partition(" name=")
         start = self._place(pointer, number)
+        if len(name) > LONGEST:
+            raise Garbled(name[:LONGEST])
         if number == self._unended:
             name = ""
         self.judge.objects.free(number, start, True, self._site(before), name)
@@ -247,8 +249,8 @@ class TextReader:
     def _place_of(self, tail: str) -> tuple[int, int]:
         """Return page frame number and order from what follows the struct page, and remember them."""
         found = PLACE.search(tail)
-        if found is None:
-            raise Garbled(tail)
+        if found is None or len(tail) > LONGEST:
+            raise Garbled(tail[:LONGEST])
         place = self._frame(found[1]), self._order(found[2])
         if len(self._places) >= TAILS:
             self._places.clear()
@@ -291,6 +293,8 @@ class TextReader:
 
         Errors   Garbled where it does not begin as one does
         """
+        if len(before) > LONGEST:
+            raise Garbled(before[:LONGEST])
         if before.startswith("call_site="):
             return before
         plain = before.lstrip()
