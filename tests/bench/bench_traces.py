@@ -1,7 +1,7 @@
-"""Lines judged a second, in this process, beside `wc -l` on the same file: `python tests/bench/bench_traces.py`.
+"""Lines judged a second, beside `wc -l` on the same file in the same run.
 
-Takes a trace as text or packed; without one, the piece that the tests carry, again and again. Times are of the
-processor, the best of several runs, so that a busy machine tells little.
+Run by hand: python tests/bench/bench_traces.py [TRACE]; without a trace, on the piece that the tests carry.
+Times are the processor's, the best of several runs: so a busy machine does not matter.
 """
 
 from __future__ import annotations
@@ -64,9 +64,7 @@ def main() -> None:
         )
         size = file.stat().st_size
     rate = summary.lines / judged
-    print(
-        f"{summary.lines:,} lines, {size >> 20} MiB, {summary.count:,} events, {len(summary.findings):,} findings"
-    )
+    print(f"{summary.lines:,} lines, {size >> 20} MiB, {len(summary.findings):,} findings")
     print(f"judge    {judged:.3f} s   {rate:,.0f} lines/s   {size / judged / 1e6:.0f} MB/s")
     print(f"wc -l    {counted:.3f} s   ratio {judged / counted if counted else float('inf'):,.0f}")
     print(f"{'at least' if rate >= LEAST else 'LESS THAN'} {LEAST:,} lines/s")

@@ -26,7 +26,7 @@ def test_a_life_breaks_nothing(told: Told) -> None:
     summary = told(kmalloc(AT), kfree(AT), kmalloc(AT), kfree(AT), kfree(0), kfree(16), whole=True)
     assert summary.findings == []
     assert summary.judged == summary.count == 6
-    assert summary.unjudged == ["slabs that change hands: the trace has no events of pages"]
+    assert summary.unjudged == ["slabs that change hands: the trace has no frees of pages"]
 
 
 def test_kfree_twice_is_a_violation_since_kmalloc_has_no_bulk_form(told: Told) -> None:
@@ -79,6 +79,18 @@ def test_where_pages_are_not_recorded_an_overlap_is_a_suspect(told: Told) -> Non
     summary = told(kmalloc(AT + 64), *others, kmalloc(AT + 96, 32, 32))
     assert [found.certainty for found in summary.findings] == ["suspect"]
     assert "pages" in summary.findings[0].explained
+
+
+def test_where_frees_of_pages_are_not_recorded_nothing_of_pages_is_sure(told: Told) -> None:
+    summary = told(*(pages(at % 7) for at in range(MANY)))
+    assert summary.findings == []
+    assert any("too frequent" in reason for reason in summary.unjudged)
+
+
+def test_where_frees_of_objects_are_not_recorded_nothing_of_them_is_sure(told: Told) -> None:
+    lines = [kmalloc(AT + 64 * (at % 50), site=f"f{at % 300}+0x1/0x2") for at in range(5000)]
+    summary = told(*lines)
+    assert len(summary.findings) * 100 <= summary.lines
 
 
 def test_a_page_freed_before_the_direct_map_is_known_explains_an_overlap(told: Told) -> None:

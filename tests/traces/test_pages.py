@@ -154,6 +154,16 @@ def test_a_marker_tells_of_the_time_since_the_last_line_of_its_cpu(told: Told) -
     assert [found.certainty for found in seen_since.findings] == ["violation"]
 
 
+def test_a_full_buffer_lost_what_a_cpu_did_before_its_first_line(told: Told) -> None:
+    full = "# entries-in-buffer/entries-written: 4/900   #P:2"
+    whole = "# entries-in-buffer/entries-written: 4/4   #P:2"
+    lines = [kmalloc(AT), kfree(AT), kfree(AT), kmalloc(AT + 64, cpu=1)]
+    assert [found.certainty for found in told(full, *lines).findings] == ["suspect"]
+    assert [found.certainty for found in told(whole, *lines).findings] == ["violation"]
+    later = told(full, kmalloc(AT + 64, cpu=1), *lines[:3])
+    assert [found.certainty for found in later.findings] == ["violation"]
+
+
 def test_a_filtered_trace_is_told_to_be_so(told: Told) -> None:
     lines = [kmalloc(AT), kfree(AT), kfree(AT)]
     assert [found.certainty for found in told(*lines, partial=True).findings] == ["suspect"]
@@ -179,7 +189,7 @@ def test_what_is_too_frequent_explains_itself(told: Told) -> None:
     lines = [event("kmem_cache_free", bulk.format(AT + 256 * (at % 4))) for at in range(400)]
     summary = told(*lines)
     assert summary.findings == []
-    assert any("396 lines as CALLER-DOUBLE-FREE of maple_node" in reason for reason in summary.unjudged)
+    assert any("CALLER-DOUBLE-FREE of maple_node: 396 lines" in reason for reason in summary.unjudged)
 
 
 def test_the_series_of_what_is_live_is_bounded(told: Told) -> None:

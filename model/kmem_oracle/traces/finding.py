@@ -10,6 +10,7 @@ from kmem_spec.clauses import CLAUSES, Who
 
 Certainty = Literal["violation", "suspect"]
 Rests = Literal["nothing", "events", "page events"]
+LONG: Final = 1000  # events after which what a trace has none of was not recorded
 KEPT: Final = 100_000  # findings kept one by one; further ones are counted
 SHARE: Final = 100  # one line in so many may be a suspect; from there on, what is frequent explains itself
 FREQUENT: Final = 16
@@ -22,7 +23,7 @@ class Finding:
     others    lines of the other events involved, from 1
     group     whose doing it is: a cache, a call site; findings of one clause and group go together
     rests     what the judgement rests on besides the lines themselves: that no event is missing
-              between them, or no event of pages
+              between them, or that no pages were freed there
     explained  what event without a trace explains the lines, of a suspect
     """
 
@@ -62,6 +63,7 @@ class Docket:
     further: int = 0
     folded: Counter[tuple[str, str]] = field(default_factory=Counter)
     gap_end: int = 0
+    _weak: int = 0  # findings, from the first, that are weakened already
 
     def add(self, found: Finding) -> Finding | None:
         """Take a finding, unless its clause is not judged; what may rest on a lost event is a suspect."""
@@ -81,22 +83,31 @@ class Docket:
     def lost(self, start: int, end: int) -> None:
         """Take note that events were lost after line `start` and before line `end`."""
         self.gap_end = max(self.gap_end, end)
-        for found in reversed(self.findings):
+        for found in reversed(self.findings[self._weak :]):
             if found.line <= start:
                 break
             if found.rests != "nothing":
                 _weaken(found, "lost events")
+        if start == 0:
+            self._weak = len(self.findings)
 
     def withdraw(self, found: Finding) -> None:
         """Take a finding back."""
         self.findings.remove(found)
+        self._weak = min(self._weak, len(self.findings))
 
-    def close(self, lines: int, pages_seen: bool, long: bool) -> None:
-        """Settle what only the whole trace tells: whether it has events of pages, what is too frequent."""
+    def close(self, lines: int, events: int, page_frees: bool) -> None:
+        """Settle what only the whole trace tells: whether it has frees of pages, what is too frequent."""
         for found in self.findings:
-            if found.rests == "page events" and long and not pages_seen:
-                _weaken(found, "events of pages, of which this trace has none")
+            if found.rests == "page events" and events > LONG and not page_frees:
+                _weaken(found, "frees of pages, of which this trace has none")
         self._fold(lines)
+        suspects = Counter(found.clause for found in self.findings if found.certainty == "suspect")
+        if suspects.total() * SHARE > lines:
+            for found in self.findings:
+                if found.certainty == "suspect" and suspects[found.clause] >= FREQUENT:
+                    found.group = ""
+            self._fold(lines)
 
     def _fold(self, lines: int) -> None:
         """Take back the most frequent suspects until no more lines than one in SHARE are suspects."""
@@ -107,7 +118,7 @@ class Docket:
         for group, count in groups.most_common():
             if left * SHARE <= lines or count < FREQUENT:
                 break
-            self.folded[group] = count
+            self.folded[group] += count
             left -= count
         if self.folded:
             self.findings = [

@@ -17,8 +17,6 @@ from kmem_oracle.traces.summary import Sample, Size, Summary
 from kmem_spec.profile import Profile
 from kmem_spec.units import PAGE_SHIFT, PAGE_SIZE
 
-LONG = 1000  # events after which a trace without events of pages was not asked for any
-
 
 class TraceJudge:
     """Judges the events of one trace in the order of its lines.
@@ -86,7 +84,7 @@ class TraceJudge:
         self.pages.close()
         if case.whole:
             self._leaks()
-        case.docket.close(summary.lines, case.page_events > 0, summary.count > LONG)
+        case.docket.close(summary.lines, summary.count, case.page_free > 0)
         summary.judged = case.judged
         summary.findings = sorted(case.docket.findings, key=lambda found: found.line)
         summary.further = case.docket.further
@@ -115,7 +113,7 @@ class TraceJudge:
     def _unjudged(self, summary: Summary) -> list[str]:
         """Return what could not be judged and why."""
         case = self.case
-        reasons = [f"{count:,} {what}" for what, count in case.unseen.most_common()]
+        reasons = [f"{what}: {count:,}" for what, count in case.unseen.most_common()]
         if case.hashed:
             reasons.append(
                 "pointers are hashed: no overlap, alignment or place, and what is equal is a suspect; "
@@ -127,11 +125,11 @@ class TraceJudge:
                 "objects against pages: the trace does not show where the direct map begins; "
                 "give --page-offset"
             )
-        if objects and not case.page_events:
-            reasons.append("slabs that change hands: the trace has no events of pages")
+        if objects and not case.page_free:
+            reasons.append("slabs that change hands: the trace has no frees of pages")
         reasons += [
-            f"{count:,} lines as {clause} of {group or 'pages'}: too frequent to be errors; "
-            "bulk calls, which emit no event, explain them"
+            f"{clause} of {group or 'several'}: {count:,} lines, too frequent to be errors; "
+            "calls that emit no event explain them, or events that were not recorded"
             for (clause, group), count in case.docket.folded.items()
         ]
         return reasons

@@ -12,6 +12,7 @@ KNOWN: Final[dict[str, int]] = (
     | gfp.NAMES_6_1
     | {
         "none": 0,
+        "0": 0,
         "GFP_TRANSHUGE_LIGHT": LIGHT,
         "GFP_TRANSHUGE": LIGHT | gfp.DIRECT_RECLAIM,
         "GFP_TEMPORARY": 0xCC0 | gfp.RECLAIMABLE,

@@ -160,7 +160,8 @@ class Pages:
         if whole and not block.request.mask.bits & 0xA:
             return  # a large kmalloc, which may be zeroed
         message = f"{length} bytes at {start:#x} lie in {_block(block)}, which is live"
-        self.case.find("MEM-APART", line, (block.line,), message, group=block.request.text, rests="events")
+        group = block.request.text
+        self.case.find("MEM-APART", line, (block.line,), message, group=group, rests="page events")
         self._forget(block)
 
     def not_an_object(self, start: int) -> Silent | None:
@@ -168,8 +169,8 @@ class Pages:
         area = self.areas_over(start)
         if area:
             return "CALLER-FAMILY", (area,), f"it lies in the area of line {area}"
-        if start & 7:
-            return "CALLER-FREE", (), "no object starts at an address that 8 does not divide"
+        if start & (7 if start >> 32 else 3):
+            return "CALLER-FREE", (), "no object starts at such an odd address"
         base = self.case.map.base
         if base is None:
             return None
@@ -220,7 +221,7 @@ class Pages:
             self._torn(old, (old.line, line), f"pfn {page:#x} of the rest is {how} at line {line}")
         else:
             message = f"pfn {page:#x} is {how}; it is in {_block(old)}, which is live"
-            self.case.find("MEM-APART", line, (old.line,), message, rests="events")
+            self.case.find("MEM-APART", line, (old.line,), message, rests="page events")
         self._forget(old)
 
     def _torn(self, block: Block, others: tuple[int, ...], why: str) -> None:

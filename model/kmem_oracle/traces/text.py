@@ -27,6 +27,10 @@ AREA: Final = re.compile(
     r"va_start[:=] ?(0x[0-9a-f]{1,16}|\d{1,20}) size=(\d{1,20}) align=(\d{1,20}) .*failed=(\d)"
 )
 UNMAPPED: Final = re.compile(r"va_start[:=] ?(0x[0-9a-f]{1,16}|\d{1,20})")
+WRITTEN: Final = re.compile(r"^# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18}) +#P:(\d{1,6})")
+CPU: Final = re.compile(r"\[\d{3,4}\]")
+CPUS: Final = 1 << 13
+HEADS: Final = 16  # lines in which a head tells how much was written
 PLACE: Final = re.compile(r"(?:^| )pfn=(\S{1,20}) order=(\d{1,3})(?= |$)")
 TIME: Final = re.compile(r"(\d{1,12}\.\d{1,9}):")
 BACK: Final = 1000  # lines looked back at for the last one of a CPU
@@ -54,6 +58,8 @@ class TextReader:
         self.markers = 0
         self._old = False  # a kernel before 5.13, which may not align powers of two as since 5.4
         self._base = self._unended = 0
+        self._heads = HEADS
+        self._awaited: set[str] = set()
         self._lines: list[str] = []
         self._context: dict[str, bool] = {}
         self._objects: dict[str, ObjectRequest] = {}
@@ -81,6 +87,7 @@ class TextReader:
             "free_vmap_area_noflush": self._area_free,
             "purge_vmap_area_lazy": self._nothing,
         }
+        self._marks = [f"{name}: " for name in self._known]
         self._handlers = dict(self._known)
         self._counts = dict.fromkeys(self._known, 0)
 
@@ -89,6 +96,8 @@ class TextReader:
         self._base, self._lines, self._unended = number, lines, 0
         if cut:
             self._unended = number + len(lines)
+        if self._awaited or self._heads:
+            self._look_for_cpus(lines)
         get = self._handlers.get
         counts = self._counts
         for line in lines:
@@ -135,7 +144,7 @@ class TextReader:
                 self._gap(number, marker)
             elif not line or line[0] == "#" or line.isspace():
                 pass
-            elif any(f"{name}: " in line[:CUT] for name in self._known):
+            elif any(mark in line[:CUT] for mark in self._marks):
                 self._garble(number)
             else:
                 self.foreign += 1
@@ -164,6 +173,24 @@ class TextReader:
         cpu = f"[{int(marker[1]):03d}]" if len(marker[1]) < 6 else "no CPU"
         back = next((back for back in range(1, min(BACK, here) + 1) if cpu in self._lines[here - back]), 0)
         self.judge.lost(number - back if back else 0, number)
+
+    def _look_for_cpus(self, lines: list[str]) -> None:
+        """Look for the first line of each CPU where a full buffer has lost the oldest events.
+
+        Each CPU has a buffer of its own: until its first line, any of its events may be missing.
+        """
+        if self._heads:
+            self._heads = 0
+            for line in lines[:HEADS]:
+                if (found := WRITTEN.match(line)) and int(found[1]) < int(found[2]):
+                    self._awaited = {f"[{cpu:03d}]" for cpu in range(min(int(found[3]), CPUS))}
+        for at, line in enumerate(lines if self._awaited else ()):
+            found = CPU.search(line[:CUT])
+            if found and found[0] in self._awaited:
+                self._awaited.discard(found[0])
+                self.judge.lost(0, self._base + at + 1)
+                if not self._awaited:
+                    break
 
     def _nothing(self, _number: int, _head: str, _fields: str) -> None:
         """Take an event that says nothing new."""
