@@ -159,6 +159,7 @@ def test_a_full_buffer_lost_what_a_cpu_did_before_its_first_line(told: Told) -> 
     whole = "# entries-in-buffer/entries-written: 4/4   #P:2"
     lines = [kmalloc(AT), kfree(AT), kfree(AT), kmalloc(AT + 64, cpu=1)]
     assert [found.certainty for found in told(full, *lines).findings] == ["suspect"]
+    assert any("before line 5" in reason for reason in told(full, *lines).unjudged)
     assert [found.certainty for found in told(whole, *lines).findings] == ["violation"]
     later = told(full, kmalloc(AT + 64, cpu=1), *lines[:3])
     assert [found.certainty for found in later.findings] == ["violation"]

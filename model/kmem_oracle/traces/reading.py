@@ -114,7 +114,12 @@ def kind_of(line: str) -> str:
 
 
 def _text_notes(reader: TextReader, summary: Summary) -> None:
-    """Note what markers say is missing."""
+    """Note what the recorder says is missing."""
+    if reader.begins:
+        summary.unjudged.append(
+            f"events of the CPUs whose buffers were full, before line {reader.begins:,}; what they may explain "
+            "is a suspect"
+        )
     if reader.markers:
         summary.unjudged.append(
             f"events that the recorder lost: {reader.lost:,} or more at {reader.markers:,} places; what they "

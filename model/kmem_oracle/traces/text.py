@@ -45,6 +45,7 @@ class TextReader:
     garbled   lines of known events that make no sense; first_garbled is the first of them
     others    events of other systems
     foreign   lines that are neither events nor known heads
+    begins    line from which on a full buffer has all events, 0 if it has lost none
     lost      events that markers say are lost, and how many markers
     """
 
@@ -56,6 +57,7 @@ class TextReader:
         self.others = 0
         self.lost = 0
         self.markers = 0
+        self.begins = 0
         self._old = False  # a kernel before 5.13, which may not align powers of two as since 5.4
         self._base = self._unended = 0
         self._heads = HEADS
@@ -188,7 +190,8 @@ class TextReader:
             found = CPU.search(line[:CUT])
             if found and found[0] in self._awaited:
                 self._awaited.discard(found[0])
-                self.judge.lost(0, self._base + at + 1)
+                self.begins = self._base + at + 1
+                self.judge.lost(0, self.begins)
                 if not self._awaited:
                     break
 
