@@ -187,3 +187,14 @@ def test_histories_that_are_garbled(shell: Shell) -> None:
     ]
     assert shell(shell.file([HEAD, call, *wrong, '{"call": "kfree", "args": ["0x10000"]}'])) == 0
     assert "10 lines that are garbled or cut off, the first of them line 3" in shell.out
+
+
+def test_the_example_of_the_specification(shell: Shell) -> None:
+    chapter = (Path(__file__).parents[2] / "spec" / "script.md").read_text(encoding="utf-8")
+    example = chapter.partition('{"kmem-oracle-history": 1}')[2].partition("```")[0]
+    assert shell(shell.file([HEAD, *example.strip().splitlines()])) == 1
+    assert "garbled" not in shell.out
+    findings = shell.verdict()["findings"]
+    assert isinstance(findings, list)
+    assert [each["clause"] for each in findings if each["clause"] != "CALLER-LEAK"] == ["MEM-KEEP"]
+    assert shell.verdict()["events"] == 7

@@ -117,8 +117,8 @@ def _text_notes(reader: TextReader, summary: Summary) -> None:
     """Note what the recorder says is missing."""
     if reader.begins:
         summary.unjudged.append(
-            f"events of the CPUs whose buffers were full, before line {reader.begins:,}; what they may explain "
-            "is a suspect"
+            f"events of the CPUs whose buffers were full, before line {reader.begins:,}; what they "
+            "may explain is a suspect"
         )
     if reader.markers:
         summary.unjudged.append(
