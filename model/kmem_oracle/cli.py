@@ -1,4 +1,4 @@
-"""The command line: `kmem-oracle check TARGET`, `run SCRIPT`, `judge FILE`, `verify`, `clauses`, `kernel build|list`.
+"""The command line: `kmem-oracle check TARGET`, `run SCRIPT`, `judge FILE`, `verify`, `clauses`, `kernel …`.
 
 Exit status 0: no violation. 1: a violation, or an obligation that is not proved. 2: could not run.
 """
