@@ -68,6 +68,34 @@ def test_a_large_object_is_freed_with_its_pages_so_twice_is_sure(told: Told) -> 
     assert brief(summary.findings) == [("MEM-APART", "violation", 2, (1,))]
 
 
+def test_new_kernels_tell_of_a_large_kmalloc_twice(told: Told) -> None:
+    inner = kmalloc(AT, 9000, 16384, site="__kmalloc_noprof+0x4ad/0x5b0")
+    summary = told(inner, kmalloc(AT, 9000, 16384, site="pipe_resize_ring+0x30/0x1a0"), kfree(AT), whole=True)
+    assert summary.findings == []
+    assert [(site.name, site.count) for site in summary.sites if site.count] == [
+        ("pipe_resize_ring+0x30/0x1a0", 1)
+    ]
+    assert summary.asked == 9000
+    raw = [kmalloc(AT, 9000, 16384, site=f"ffffffff8112345{at}") for at in range(2)]
+    assert told(*raw).findings == []
+
+
+def test_a_call_site_that_frees_what_no_event_tells_of(told: Told) -> None:
+    hidden = [event("kfree", f"call_site=skb+0x1/0x2 ptr={AT + 2048 * at:016x}") for at in range(4)]
+    summary = told(kmalloc(AT), kfree(AT), *hidden[1:], hidden[0])
+    assert [(found.certainty, found.line) for found in summary.findings] == [("suspect", 6)]
+    assert "such as this call site" in summary.findings[0].explained
+    other = told(kmalloc(AT), kfree(AT), *hidden[1:], kfree(AT))
+    assert [found.certainty for found in other.findings] == ["violation"]
+
+
+def test_kernels_that_name_the_cache_let_kfree_take_its_objects(told: Told) -> None:
+    named = cache_alloc(AT).replace(" bytes_req", " name=maple_node bytes_req")
+    assert told(named, kfree(AT), whole=True).findings == []
+    again = told(named, named)
+    assert [(found.certainty, found.group) for found in again.findings] == [("suspect", "maple_node")]
+
+
 def test_an_overlap_needs_a_page_that_changes_hands(told: Told) -> None:
     summary = told(kmalloc(AT + 64), kmalloc(AT + 96, 32, 32))
     assert brief(summary.findings) == [("MEM-APART", "violation", 2, (1,))]

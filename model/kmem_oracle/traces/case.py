@@ -26,6 +26,7 @@ class Case:
     page_alloc     line of the last allocation of pages while it was not known
     failed         whether an allocation failed
     hashed         whether pointers are hashed
+    modern         whether the events are those of a kernel since 6.17
     """
 
     profile: Profile
@@ -40,6 +41,7 @@ class Case:
     page_alloc: int = 0
     failed: bool = False
     hashed: bool = False
+    modern: bool = False
 
     def find(
         self,

@@ -13,7 +13,7 @@ REACH: Final = 34  # pages of the most memory that a direct map spans, 64 TiB, l
 REACH_FIVE: Final = 40  # likewise with five levels of page tables, 4 PiB
 FOUR_LEVELS: Final = 0xFFFF800000000000  # where kernels with four levels begin
 PAGE_STRUCT: Final = 64  # bytes of a struct page
-NEAR: Final = 4  # lines between a block of pages and the first object in it
+NEAR: Final = 8  # lines between a block of pages and the first object in it
 UNMOVED: Final = (  # where struct page 0 lies without KASLR, where memory does from which address on
     (0xFFFFEA0000000000, 0xFFFF888000000000, "x86-64 without KASLR"),
     (0xFFFFEA0000000000, 0xFFFF880000000000, "x86-64 before 4.20 without KASLR"),

@@ -16,8 +16,10 @@ from kmem_oracle.traces.request import ObjectRequest
 from kmem_oracle.traces.sites import Site, Sites
 from kmem_spec.units import MAX_ERRNO, PAGE_SHIFT, PAGE_SIZE, SIZE_MAX, ZERO_SIZE_PTR
 
+TOLD_TWICE: Final = 16  # lines between two events of one large kmalloc
 SLAB_MAX: Final = 8192  # bytes; what kmalloc gives beyond is a block of pages
 BULK: Final = "bulk calls, which emit no event"
+KNOWN, UNKNOWN = 0, 1
 KNOWN_SLOTS: Final = 8  # objects after which the slot of a cache is believed
 NAMES: Final = 1 << 16
 
@@ -28,6 +30,11 @@ class Live(NamedTuple):
     line: int
     request: ObjectRequest
     site: Site
+
+
+def _group(request: ObjectRequest, site: Site) -> str:
+    """Return whose object it is: its cache, or where that is not known the call site."""
+    return request.cache or site.name
 
 
 class Gone(NamedTuple):
@@ -54,6 +61,7 @@ class Objects:
         self._replaced: dict[int, int] = {}
         self._slots: dict[str, list[int]] = {}
         self._refused: dict[tuple[str, str], int] = {}
+        self._freeing: dict[str, list[int]] = {}
         pages.evict = self.evict
         pages.clear = self.clear
 
@@ -129,8 +137,10 @@ class Objects:
                 self._not_of_cache(line, old, name)
             elif name:
                 self._of_cache(line, start, old, name)
-        elif request.cached and "linux-6.12" not in self.case.profile.promises:
-            self._cached_by_kfree(line, old, site_text)
+        else:
+            self._freed_by(site_text, KNOWN)
+            if request.cached and not self.case.modern and "linux-6.12" not in self.case.profile.promises:
+                self._cached_by_kfree(line, old, site_text)
         self._drop(start, old)
         self.gone[start] = Gone(old.line, line, by_cache, request.cached)
 
@@ -172,7 +182,7 @@ class Objects:
                 (old.line,),
                 f"the page of {_object(start, old)} is given back while it is live",
                 certainty="suspect",
-                group=old.site.name,
+                group=_group(old.request, old.site),
                 explained=BULK,
             )
             self._drop(start, old)
@@ -227,18 +237,21 @@ class Objects:
 
     def _twice(self, line: int, start: int, old: Live, site: Site, request: ObjectRequest) -> None:
         """Take an object whose address is that of a live one."""
-        message = f"{_object(start, old)} is handed out again, to {site.name}, without a free"
-        if old.request.given > SLAB_MAX and not self._stale(old.line):
-            self.case.find("MEM-APART", line, (old.line,), message, group=site.name, rests="page events")
+        paged = old.request.given > SLAB_MAX
+        if paged and line - old.line < TOLD_TWICE and old.request is request and _is_within_kmalloc(old.site):
+            old.site.count -= 1
+            request.count -= 1
         else:
+            sure = paged and not self._stale(old.line) and not _is_within_kmalloc(old.site)
             self.case.find(
                 "MEM-APART",
                 line,
                 (old.line,),
-                message,
-                certainty="suspect",
-                group=site.name,
-                explained=BULK,
+                f"{_object(start, old)} is handed out again, to {site.name}, without a free",
+                certainty="violation" if sure else "suspect",
+                group=_group(request, site),
+                rests="page events",
+                explained="" if sure else BULK,
             )
         self._drop(start, old)
 
@@ -352,6 +365,16 @@ class Objects:
             explained="" if sure else "a kernel since 6.4, which permits it",
         )
 
+    def _freed_by(self, site_text: str, which: int) -> list[int]:
+        """Count a kfree of a call site, whether or not its object was known, and return the counts."""
+        counts = self._freeing.get(site_text)
+        if counts is None:
+            counts = [0, 0]
+            if len(self._freeing) < NAMES:
+                self._freeing[site_text] = counts
+        counts[which] += 1
+        return counts
+
     def _unknown(self, line: int, start: int, by_cache: bool, site_text: str, name: str) -> None:
         """Judge the free of what is not known to be live."""
         case = self.case
@@ -366,8 +389,14 @@ class Objects:
         if self._replaced.pop(start, None) is not None:
             return
         if was is not None:
-            self._double(line, start, was, by_cache, group)
+            hidden = False
+            if not by_cache:
+                known, unknown = self._freed_by(site_text, UNKNOWN)
+                hidden = unknown > 1 and unknown > known
+            self._double(line, start, was, by_cache, group, hidden)
             return
+        if not by_cache:
+            self._freed_by(site_text, UNKNOWN)
         found = None if case.hashed else self.pages.not_an_object(start)
         if found is not None:
             clause, others, why = found
@@ -383,8 +412,8 @@ class Objects:
             return
         case.judged += 1
 
-    def _double(self, line: int, start: int, was: Gone, by_cache: bool, group: str) -> None:
-        """Report a second free."""
+    def _double(self, line: int, start: int, was: Gone, by_cache: bool, group: str, hidden: bool) -> None:
+        """Report a second free; `hidden` says that its call site frees what no event tells of."""
         case = self.case
         case.judged += 1
         sure = was.allocated > 0 and not was.of_cache and not was.by_cache and not by_cache
@@ -394,6 +423,8 @@ class Objects:
             sure = block is None or block.line < was.freed
         if sure and max(case.page_alloc, 0) > was.freed:
             sure = False
+        if hidden:
+            sure, explained = False, "allocations without an event, such as this call site has freed before"
         if case.hashed:
             sure, explained = False, f"{BULK}, or two pointers that share a hash"
         others = (was.allocated, was.freed) if was.allocated else (was.freed,)
@@ -439,6 +470,14 @@ class Objects:
 def _object(start: int, old: Live) -> str:
     """Return an object for people."""
     return f"the {old.request.given} bytes at {start:#x} of {old.site.name}"
+
+
+def _is_within_kmalloc(site: Site) -> bool:
+    """Say whether a call site is kmalloc's own, or an address that may be.
+
+    Of a large kmalloc kernels since 6.13 or so tell twice: at __kmalloc, then at its caller.
+    """
+    return site.name.lstrip("_").startswith(("kmalloc", "kvmalloc")) or "+" not in site.name
 
 
 def _may_be_kfence(start: int, request: ObjectRequest) -> bool:

@@ -49,6 +49,7 @@ class ObjectRequest:
     wrong    clauses that it breaks wherever the object lies, each with what to say
     align    alignment minus 1, a mask, and the clause that demands it
     kind     of kmalloc's caches the one that the mask selects: "normal", "dma", "reclaimable"
+    cache    name of the cache, which kernels since 6.17 tell
     count    how many events had this tail, `first` and `last` the lines of them
     """
 
@@ -56,6 +57,7 @@ class ObjectRequest:
         "align",
         "align_clause",
         "asked",
+        "cache",
         "cached",
         "count",
         "first",
@@ -82,6 +84,7 @@ class ObjectRequest:
         self.text = shown(text)
         self.mask = mask = masks.parse(text)
         self.cached = cached
+        self.cache = shown(fields.get("name", ""))
         self.count = self.first = self.last = 0
         self.sleeps = mask.bits & gfp.DIRECT_RECLAIM != 0
         self.nofail = self.sleeps and mask.bits & gfp.NOFAIL != 0

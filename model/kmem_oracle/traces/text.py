@@ -120,7 +120,8 @@ class TextReader:
         """Return how many events of each name there were."""
         total: Counter[str] = Counter()
         for name, count in self._counts.items():
-            total[plain_name(name)] += count
+            if plain_name(name) in self._known:
+                total[plain_name(name)] += count
         return +total
 
     def time_of(self, line: str) -> float | None:
@@ -155,6 +156,10 @@ class TextReader:
         handle = self._known.get(name)
         if handle is None:
             self.others += 1
+            as_it_stands = line.split(": ", 2)[1]
+            if as_it_stands.endswith(name) and len(as_it_stands) < 64 and len(self._handlers) < KINDS:
+                self._handlers[as_it_stands] = self._other
+                self._counts[as_it_stands] = 0
             return
         try:
             handle(number, line[: found.start(1)], found[2])
@@ -194,6 +199,10 @@ class TextReader:
                 self.judge.lost(0, self.begins)
                 if not self._awaited:
                     break
+
+    def _other(self, _number: int, _head: str, _fields: str) -> None:
+        """Take an event of another system."""
+        self.others += 1
 
     def _nothing(self, _number: int, _head: str, _fields: str) -> None:
         """Take an event that says nothing new."""
@@ -312,6 +321,8 @@ class TextReader:
             self.judge.retire(known.values())
             known.clear()
         request = known[tail] = ObjectRequest(tail, cached, self.judge.case.profile, not self._old)
+        if request.cache:
+            self.judge.case.modern = True
         return request
 
     def requests(self) -> list[ObjectRequest]:
