@@ -7,6 +7,7 @@ from tests.traces.telling import (
     AT,
     BASE,
     SLAB,
+    USER,
     Told,
     area,
     brief,
@@ -94,6 +95,15 @@ def test_kernels_that_name_the_cache_let_kfree_take_its_objects(told: Told) -> N
     assert told(named, kfree(AT), whole=True).findings == []
     again = told(named, named)
     assert [(found.certainty, found.group) for found in again.findings] == [("suspect", "maple_node")]
+
+
+def test_masks_that_are_blank(told: Told) -> None:
+    """As options/hash-ptr=0 leaves them on 6.1."""
+    lines = [line.replace("GFP_KERNEL", "") for line in (kmalloc(AT), kfree(AT), cache_alloc(AT))]
+    block = pages(8).replace(USER, "")
+    summary = told(*lines, cache_free(AT, ""), block, kmalloc(BASE + (8 << 12)), page_offset=BASE)
+    assert summary.findings == []
+    assert summary.garbled == 0
 
 
 def test_an_overlap_needs_a_page_that_changes_hands(told: Told) -> None:

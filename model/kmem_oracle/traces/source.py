@@ -156,13 +156,11 @@ class _Again:
 
     def read(self, size: int = -1, /) -> bytes:
         """Return `size` bytes at most, none at the end."""
-        if self._head:
-            head = self._head if size < 0 else self._head[:size]
-            self._head = self._head[len(head) :]
-            return head
+        head = self._head if size < 0 else self._head[:size]
+        self._head = self._head[len(head) :]
         read1 = getattr(self._raw, "read1", None)  # of a pipe what is there, not what would fill the buffer
-        taken: bytes = self._raw.read(size) if read1 is None or size < 0 else read1(size)
-        return taken
+        taken: bytes = self._raw.read(size) if read1 is None or size < 0 else read1(size - len(head))
+        return head + taken
 
 
 class _Ended:

@@ -187,8 +187,9 @@ class TextReader:
         Each CPU has a buffer of its own: until its first line, any of its events may be missing.
         """
         if self._heads:
-            self._heads = 0
-            for line in lines[:HEADS]:
+            heads = lines[: self._heads]
+            self._heads -= len(heads)
+            for line in heads:
                 if (found := WRITTEN.match(line)) and int(found[1]) < int(found[2]):
                     self._awaited = {f"[{cpu:03d}]" for cpu in range(min(int(found[3]), CPUS))}
         for at, line in enumerate(lines if self._awaited else ()):
