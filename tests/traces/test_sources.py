@@ -62,7 +62,7 @@ def run(arguments: Sequence[str | Path], given: bytes = b"") -> subprocess.Compl
         [*COMMAND, *map(str, arguments)],
         input=given,
         capture_output=True,
-        timeout=120,
+        timeout=6000,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
     )
@@ -217,7 +217,7 @@ def endless(text: bytes) -> subprocess.CompletedProcess[bytes]:
             [*COMMAND, "-"],
             stdin=source.stdout,
             capture_output=True,
-            timeout=120,
+            timeout=6000,
             check=False,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
         )
@@ -268,7 +268,7 @@ def test_an_interrupt_keeps_what_was_found(tmp_path: Path) -> None:
         judge.stdin.flush()
         time.sleep(2)
         judge.send_signal(signal.SIGINT)
-        out, err = judge.communicate(timeout=60)
+        out, err = judge.communicate(timeout=600)
     assert judge.returncode == 1, err
     assert b"VIOLATION of CALLER-DOUBLE-FREE" in out
     assert b"interrupted" in err
@@ -280,7 +280,7 @@ def test_the_pipe_behind_may_close() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        [*COMMAND, "-"], input=TEXT, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False
+        [*COMMAND, "-"], input=TEXT, stdout=writer, stderr=subprocess.PIPE, timeout=600, check=False
     )
     os.close(writer)
     assert b"Traceback" not in done.stderr
