@@ -11,6 +11,7 @@ GIB: Final = 18  # pages of 1 GiB, log2: x86-64 moves its direct map by so much
 SLOT: Final = 9  # pages of 2 MiB, log2: other architectures place theirs at multiples of this at least
 REACH: Final = 34  # pages of the most memory that a direct map spans, 64 TiB, log2
 REACH_FIVE: Final = 40  # likewise with five levels of page tables, 4 PiB
+IMAGE: Final = 0xFFFFFFFF80000000  # where x86-64 and RISC-V have the kernel itself, and no objects
 FOUR_LEVELS: Final = 0xFFFF800000000000  # where kernels with four levels begin
 PAGE_STRUCT: Final = 64  # bytes of a struct page
 NEAR: Final = 8  # lines between a block of pages and the first object in it
@@ -28,6 +29,7 @@ class DirectMap:
     how    how it came to be known
     line   the line at which it was
     sure   whether nothing better can come
+    start  the first object seen, None for none yet
 
     What the addresses of struct pages show holds until objects and the pages beneath them show better.
     """
@@ -39,13 +41,21 @@ class DirectMap:
         self._block = (0, 0, 0)  # the last block allocated: line, pfn, order
         self._votes: dict[int, int] = {}
         self._structs: int | None = None
-        self._start: int | None = None
+        self.start: int | None = None
         self._most = 1 << FOUR_GIB  # pages that the machine has, as far as page frames show
         self.sure = page_offset is not None
 
     def reach(self) -> int:
         """Return the most pages that the direct map can span: those of x86-64, the largest there is."""
         return 1 << REACH if (self.base or 0) << PAGE_SHIFT >= FOUR_LEVELS else 1 << REACH_FIVE
+
+    def is_beyond(self, start: int) -> bool:
+        """Say whether an address is none of the direct map's: in the other half, or the kernel's image."""
+        if self.base is not None:
+            return not 0 <= (start >> PAGE_SHIFT) - self.base < self.reach()
+        if self.start is None:
+            return False
+        return start >> 60 != self.start >> 60 or start >= IMAGE > self.start
 
     def saw_block(self, line: int, pfn: int, order: int, struct: int) -> None:
         """Note a block of pages that was allocated, and the address of its struct page if it was told."""
@@ -57,8 +67,8 @@ class DirectMap:
 
     def saw_object(self, line: int, start: int, length: int) -> None:
         """Note an object; with the block just before it, it may tell where the map begins."""
-        if self._start is None:
-            self._start = start
+        if self.start is None:
+            self.start = start
             self._unmoved(line)
         before, pfn, order = self._block
         if self.sure or not before or line - before > NEAR:
@@ -78,10 +88,10 @@ class DirectMap:
 
     def _unmoved(self, line: int) -> None:
         """Take the place that the map has without KASLR, if the struct pages have theirs."""
-        if self.base is not None or self._start is None:
+        if self.base is not None or self.start is None:
             return
         for structs, offset, how in UNMOVED:
-            if self._structs == structs and 0 <= (self._start - offset) >> PAGE_SHIFT < self._most:
+            if self._structs == structs and 0 <= (self.start - offset) >> PAGE_SHIFT < self._most:
                 self._settle(line, offset >> PAGE_SHIFT, f"{how}, as its struct pages show")
                 return
 

@@ -52,8 +52,9 @@ class TraceJudge:
         self.case.docket.lost(start, end)
 
     def saw_hash(self) -> None:
-        """Take note that pointers are hashed: they can be compared, and nothing else."""
-        self.case.hashed = True
+        """Take note of what looks hashed: if all pointers are, they can be compared, and nothing else."""
+        if self.case.map.start is None and not self.objects.live:
+            self.case.hashed = True
 
     def tidy(self) -> None:
         """Bound what is remembered of the past."""

@@ -171,13 +171,12 @@ class Pages:
             return "CALLER-FAMILY", (area,), f"it lies in the area of line {area}"
         if start & (7 if start >> 32 else 3):
             return "CALLER-FREE", (), "no object starts at such an odd address"
+        if self.case.map.is_beyond(start):
+            return "CALLER-FREE", (), "it does not lie in the direct map"
         base = self.case.map.base
         if base is None:
             return None
-        page = (start >> PAGE_SHIFT) - base
-        if not 0 <= page < self.case.map.reach():
-            return "CALLER-FREE", (), "it does not lie in the direct map"
-        block = self.live.get(page)
+        block = self.live.get((start >> PAGE_SHIFT) - base)
         if block is None or block.request.slabs:
             return None
         head = start == (base + block.pfn) << PAGE_SHIFT

@@ -36,6 +36,7 @@ TIME: Final = re.compile(r"(\d{1,12}\.\d{1,9}):")
 BACK: Final = 1000  # lines looked back at for the last one of a CPU
 KINDS: Final = 1 << 12  # names of events, and tails, that are remembered
 TAILS: Final = 1 << 16
+TAG: Final = 0xF << 56  # arm64 may keep a tag there, which is no part of the address
 WIDE: Final = 1 << 64
 
 
@@ -354,6 +355,8 @@ class TextReader:
             start = int(text, 16)
             if start < 1 << 32 and start >= PAGE_SIZE and length == 16:
                 self.judge.saw_hash()
+            elif start >> 60 == 15:
+                return start | TAG
             return start
         plain = text.rstrip()
         if plain in ("(null)", "(nil)", "0", "(efault)"):
