@@ -15,7 +15,7 @@ from kmem_oracle.commands.common import (
     write_report,
 )
 from kmem_oracle.commands.judging import waived_of
-from kmem_oracle.reports import trace
+from kmem_oracle.reports import recording
 from kmem_oracle.targets.process import CouldNotRun
 from kmem_oracle.traces.reading import Options, judge_file
 from kmem_oracle.traces.source import CannotRead
@@ -74,7 +74,7 @@ def judge(arguments: argparse.Namespace) -> int:
             waived=waived_of(arguments.waive),
         )
     except (CouldNotRun, ProfileError) as error:
-        write_report(arguments.json, trace.error_json(str(error)))
+        write_report(arguments.json, recording.error_json(str(error)))
         return fail(str(error))
     summaries: list[Summary] = []
     message = ""
@@ -86,16 +86,16 @@ def judge(arguments: argparse.Namespace) -> int:
             fail(message)
             continue
         summaries.append(summary)
-        print("\n".join(trace.lines(summary, arguments.strict, arguments.top)), flush=True)
+        print("\n".join(recording.lines(summary, arguments.strict, arguments.top)), flush=True)
         if summary.stopped:
             fail(f"{summary.name}: {summary.stopped}; the verdict covers {summary.lines:,} lines")
         if summary.stopped == "interrupted":
             break
     write_report(
         arguments.json,
-        trace.as_json(summaries, arguments.strict) if summaries else trace.error_json(message),
+        recording.as_json(summaries, arguments.strict) if summaries else recording.error_json(message),
     )
-    if trace.is_broken(summaries, arguments.strict):
+    if recording.is_broken(summaries, arguments.strict):
         return VIOLATION
     whole = not message and not any(summary.stopped for summary in summaries)
     return PASS if whole else COULD_NOT_RUN
