@@ -20,6 +20,7 @@ from kmem_oracle.commands.common import COULD_NOT_RUN, Parser, fail
 COMMANDS: Final = {
     "check": "judge an allocator",
     "run": "play a script, or calls as you type them",
+    "judge": "judge what a kernel recorded of its allocators, or a history",
     "verify": "prove the rules",
     "clauses": "list the rules",
     "kernel": "build Linux kernels to judge",
