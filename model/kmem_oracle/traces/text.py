@@ -351,6 +351,8 @@ class TextReader:
         Errors   ValueError
         """
         length = len(text)
+        if number and number == self._unended and length < 18:
+            raise Garbled(text)  # it may have been cut
         if length == 18 or length == 16 or length == 8:
             start = int(text, 16)
             if start < 1 << 32 and start >= PAGE_SIZE and length == 16:
@@ -363,7 +365,7 @@ class TextReader:
             return 0
         if plain == "(____ptrval____)":
             raise Garbled(text)
-        if not 0 < len(plain.removeprefix("0x")) <= 16 or (number and number == self._unended):
+        if not 0 < len(plain.removeprefix("0x")) <= 16:
             raise Garbled(text)
         return int(plain, 16)
 
