@@ -1,14 +1,14 @@
 """The chapters of the specification, spec/*.md, as data: what each says of its clauses.
 
 A section is headed by a clause's id. In this order it has the sentence (quoted), prose, an example, what
-breaks the clause, a reason if nothing is proved of it, and a table of facts. Sentence and table are filled in
+breaks the clause and what does not, a reason if nothing is proved of it, and a table of facts. Sentence and table are filled in
 from the registry by tests/fill_chapters.py; a test compares them.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -18,15 +18,15 @@ import kmem_spec
 
 NAMES: Final = ("mem", "slab", "page", "vmalloc", "gfp", "caller")
 HEADING: Final = re.compile(r"^### ([A-Z]+(?:-[A-Z]+)+)$", re.MULTILINE)
-_BROKEN: Final = re.compile(r"\*\*Broken(?: under `([\w.-]+)`)?:\*\* (.*)", re.DOTALL)
+_TOLD: Final = re.compile(r"\*\*(Broken|Legal)(?: under `([\w.-]+)`)?:\*\* (.*)", re.DOTALL)
 _CODE: Final = re.compile(r"```c\n(.*?)```", re.DOTALL)
 _UNPROVED: Final = re.compile(r"\*\*Not proved:\*\* (.*)", re.DOTALL)
 _ROW: Final = re.compile(r"\| ([\w ]+?) \| (.*) \|")
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """What breaks a clause: in words, and for what can be seen from outside as a history (see `told`).
+class Told:
+    """What breaks a clause, or looks so and does not: in words, and as a history (see `told`) if it can be seen.
 
     profile   the promises under which it does, where the chapter names some
     """
@@ -52,7 +52,8 @@ class Section:
     sentence: str
     prose: tuple[str, ...]
     example: str
-    broken: tuple[Broken, ...]
+    broken: tuple[Told, ...]
+    legal: tuple[Told, ...]
     unproved: str
     facts: dict[str, str]
 
@@ -95,16 +96,17 @@ def section(chapter: str, clause: str, body: str) -> Section:
     """Read one section."""
     sentence, example, unproved = "", "", ""
     prose: list[str] = []
-    broken: list[Broken] = []
+    told: list[tuple[str, Told]] = []
     facts: dict[str, str] = {}
     for part in parts(body):
-        code, fails, why = _CODE.fullmatch(part), _BROKEN.fullmatch(part), _UNPROVED.fullmatch(part)
-        if code and broken:
-            broken[-1] = Broken(broken[-1].says, broken[-1].history + code[1], broken[-1].profile)
+        code, says, why = _CODE.fullmatch(part), _TOLD.fullmatch(part), _UNPROVED.fullmatch(part)
+        if code and told:
+            kind, last = told.pop()
+            told.append((kind, replace(last, history=last.history + code[1])))
         elif code:
             example += code[1]
-        elif fails:
-            broken.append(Broken(_line(fails[2]), profile=fails[1] or ""))
+        elif says:
+            told.append((says[1], Told(_line(says[3]), profile=says[2] or "")))
         elif why:
             unproved = _line(why[1])
         elif part.startswith("> "):
@@ -113,7 +115,8 @@ def section(chapter: str, clause: str, body: str) -> Section:
             facts |= {row[1]: row[2] for row in _ROW.finditer(part) if row[1].strip("- ")}
         else:
             prose.append(_line(part))
-    return Section(clause, chapter, sentence, tuple(prose), example, tuple(broken), unproved, facts)
+    broken, legal = (tuple(each for kind, each in told if kind == word) for word in ("Broken", "Legal"))
+    return Section(clause, chapter, sentence, tuple(prose), example, broken, legal, unproved, facts)
 
 
 def parts(body: str) -> list[str]:

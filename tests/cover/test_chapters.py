@@ -32,8 +32,8 @@ HISTORIES = [(each, broken) for each in SEEN for broken in each.broken]
 IDS = [f"{each.clause}: {broken.says[:40]}" for each, broken in HISTORIES]
 TELLS_OF_ITSELF = {"CALLER-LEAK"}  # what did not happen: found at the end, by no call
 
-# Clauses with neither a mutant of proved code nor a fault of their own: only a call that crashes can break them,
-# and the histories of the chapters stand in.
+# Clauses with neither a mutant of proved code nor a fault of their own: only a call that crashes can break
+# them, and the histories of the chapters stand in.
 FAULTLESS = {"SLAB-FREE-NULL", "PAGE-FREE-NULL", "VM-FREE-NULL", "CACHE-DESTROY-NULL", "POOL-NULL"}
 FAULTY = {name for fault in test_judge_pairing.FAULTS for name in fault.clauses}
 FAULTY |= {name for clauses in build.clauses().values() for name in clauses}
@@ -132,7 +132,7 @@ def test_the_example_is_legal_on_the_model(section: Section) -> None:
 
 @pytest.mark.parametrize(("section", "broken"), HISTORIES, ids=IDS)
 def test_what_breaks_a_clause_is_rejected_by_it_and_by_its_last_line(
-    section: Section, broken: chapters.Broken
+    section: Section, broken: chapters.Told
 ) -> None:
     history = told.events(broken.history)
     at_end = section.clause in TELLS_OF_ITSELF
@@ -144,7 +144,7 @@ def test_what_breaks_a_clause_is_rejected_by_it_and_by_its_last_line(
 
 
 @pytest.mark.parametrize(("section", "broken"), HISTORIES, ids=IDS)
-def test_a_judge_without_the_clause_does_not_name_it(section: Section, broken: chapters.Broken) -> None:
+def test_a_judge_without_the_clause_does_not_name_it(section: Section, broken: chapters.Told) -> None:
     history = told.events(broken.history)
     found = told.judged(history, profile_of(section, broken.profile), waived=frozenset({section.clause}))
     assert section.clause not in {each.clause for each in found}
