@@ -1,8 +1,8 @@
 """The chapters of the specification, spec/*.md, as data: what each says of its clauses.
 
 A section is headed by a clause's id. In this order it has the sentence (quoted), prose, an example, what
-breaks the clause and what does not, a reason if nothing is proved of it, and a table of facts. Sentence and table are filled in
-from the registry by tests/fill_chapters.py; a test compares them.
+breaks the clause and what does not, a reason if nothing is proved of it, and a table of facts. Sentence and
+table are filled in from the registry by tests/fill_chapters.py; a test compares them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ROW: Final = re.compile(r"\| ([\w ]+?) \| (.*) \|")
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What breaks a clause, or looks so and does not: in words, and as a history (see `told`) if it can be seen.
+    """What breaks a clause, or looks so and does not: in words, and as a history (see `told`) if seen.
 
     profile   the promises under which it does, where the chapter names some
     """

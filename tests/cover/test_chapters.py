@@ -30,6 +30,14 @@ SECTIONS = list(sections().values())
 SEEN = [each for each in SECTIONS if any(broken.history for broken in each.broken)]
 HISTORIES = [(each, broken) for each in SEEN for broken in each.broken]
 IDS = [f"{each.clause}: {broken.says[:40]}" for each, broken in HISTORIES]
+QUIET = {  # clauses that were not due, which is what the history shows
+    "SLAB-ALIGN-POWER",
+    "SLAB-REALLOC-ZERO",
+    "GFP-SLEEP",
+    "GFP-ATOMIC-REACH",
+    "CALLER-DOUBLE-FREE",
+    "CALLER-FAMILY",
+}
 TELLS_OF_ITSELF = {"CALLER-LEAK"}  # what did not happen: found at the end, by no call
 
 # Clauses with neither a mutant of proved code nor a fault of their own: only a call that crashes can break
@@ -141,6 +149,19 @@ def test_what_breaks_a_clause_is_rejected_by_it_and_by_its_last_line(
     behind = history[found[0].event + 1 :]
     assert all(isinstance(each, Event) and each.call.api == "item" for each in behind)  # objects of a bulk
     assert (found[0].event == len(history)) == at_end
+
+
+LEGAL = [(each, legal) for each in SECTIONS for legal in each.legal]
+
+
+@pytest.mark.parametrize(("section", "legal"), LEGAL, ids=[each.clause for each, _ in LEGAL])
+def test_what_looks_like_a_fault_and_is_none_is_admitted(section: Section, legal: chapters.Told) -> None:
+    assert len(LEGAL) >= 15
+    judge = Judge(profile_of(section, legal.profile))
+    for event in told.events(legal.history):
+        assert isinstance(event, Event)
+        assert judge.admit(event) is None
+    assert judge.counts().get(section.clause, 0) > 0 or section.clause in QUIET
 
 
 @pytest.mark.parametrize(("section", "broken"), HISTORIES, ids=IDS)

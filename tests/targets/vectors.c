@@ -139,7 +139,7 @@ static void enter(const struct line *l, int id, word result)
     bool handle = is(l, "gives", "handle"), stays = *text(l, "from") && old.at == at;
     t->live = false;
     if (result != number(l, "at", result) || (result % number(l, "align", 1) && !stays))
-        fail("gave %p, due is at %s, align %s", (void *)at, text(l, "at"), text(l, "align"));
+        fail("gave %p, due: at %s, align %s", (void *)at, text(l, "at"), text(l, "align"));
     if (bytes && (other = living(at, at + bytes + guard)))
         fail("gave %p, which shares bytes with #%d at %p", (void *)at, (int)(other - things), (void *)other->at);
     all(at, number(l, "zero_from", 0), number(l, "zero_to", 0), 0);
@@ -217,6 +217,7 @@ static void run_line(struct line *l)
         return;
     unsigned char *nul = *text(l, "string") ? of->at + of->bytes - 1 : &(unsigned char){0};
     *nul = 0, slept = false;
+    alarm(20);
     word result = CALL(call, a[0], a[1], a[2], a[3], a[4], a[5]);
     *nul = pattern(of, of->bytes - 1);
     if (slept && is(l, "sleep", "no"))
@@ -241,7 +242,6 @@ static int run(struct line *l, struct line *end, const char *path)
             return NOT_RUN;
     if (dlsym(library, "kmem_oracle_on_sleep"))
         ASK("kmem_oracle_on_sleep", (word)on_sleep, 0);
-    alarm(20);
     for (struct line *begin = l++; l < end; l++)
         if (*text(l, "repeat"))
             begin = l, round_now = 0;

@@ -19,8 +19,8 @@ def add(commands: Commands[Parser]) -> None:
     command = commands.add_parser(
         "clauses",
         help="list the rules, or say all about some",
-        description="List the rules; of those named, say everything: source, profiles, an example, what breaks "
-        "it, which proofs, mutants and tests there are.",
+        description="List the rules; of those named, say everything: source, profiles, an example, what "
+        "breaks it, which proofs, mutants, vectors and tests there are.",
     )
     command.add_argument(
         "clauses",
@@ -65,5 +65,3 @@ def unknown(name: str) -> str:
     near = get_close_matches(name, [*CLAUSES, *FAMILIES], NEAREST)
     hint = f"the nearest are {', '.join(near)}" if near else "`kmem-oracle clauses` lists them"
     return f"unknown clause {name}: {hint}"
-
-

@@ -13,8 +13,8 @@ def add(commands: Commands[Parser]) -> None:
     command = commands.add_parser(
         "vectors",
         help="write test vectors for readers in any language",
-        description="Write the test vectors: programs to play on an allocator, histories and states for a judge. "
-        "spec/vectors.md has their format; the same version writes the same bytes.",
+        description="Write the test vectors: programs to play on an allocator, histories and states for a "
+        "judge. spec/vectors.md has their format; the same version writes the same bytes.",
     )
     command.add_argument("folder", metavar="DIR", help="folder to write to; it is made if need be")
     command.set_defaults(run=vectors)

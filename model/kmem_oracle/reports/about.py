@@ -1,4 +1,4 @@
-"""All that is known of a clause, as text and as JSON: from the registry, the chapters and the lists of proofs."""
+"""All that is known of a clause, as text and as JSON: from registry, chapters and the lists of proofs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Final
 
-from kmem_oracle.chapters import Section, sections
+from kmem_oracle.chapters import Section, Told, sections
 from kmem_oracle.vectors.index import vectors_of
 from kmem_proofs import known
 from kmem_spec.clauses import CLAUSES, Clause
@@ -46,14 +46,17 @@ def lines(clause: Clause) -> Iterator[str]:
     yield ""
     yield row("binds", who(clause))
     yield row("source", clause.source)
-    yield row("in force", ", ".join(profiles(clause)) or "within the model; nobody is judged by it from outside")
+    yield row(
+        "in force", ", ".join(profiles(clause)) or "within the model; nobody is judged by it from outside"
+    )
     yield row("chapter", f"spec/{section.chapter}.md")
-    yield row("example", "legal")
+    yield row("example", "legal, on the model as on any other")
     yield from (f"    {line}" for line in section.example.splitlines())
-    for broken in section.broken:
-        under = f" (under {broken.profile})" if broken.profile else ""
-        yield from wrapped(f"broken    {broken.says}{under}", "  ")
-        yield from (f"    {line}" for line in broken.history.splitlines())
+    for word, several in (("broken", section.broken), ("legal", section.legal)):
+        for each in several:
+            under = f" (under {each.profile})" if each.profile else ""
+            yield from wrapped(f"{word:9} {each.says}{under}", "  ")
+            yield from (f"    {line}" for line in each.history.splitlines())
     yield from _proofs(clause, section)
     positive, negative = vectors_of(clause)
     yield row("vectors", f"{positive} positive, {negative} negative (`kmem-oracle vectors DIR`)")
@@ -69,12 +72,14 @@ def _proofs(clause: Clause, section: Section) -> Iterator[str]:
         yield from wrapped(f"proved    no: {section.unproved}", "  ")
         return
     for at, each in enumerate(proved):
-        yield row("" if at else "proved", f"{each.name} (level {each.level}, {len(each.mutants)} mutants)")
-    mutants = [f"{each.name.split('/')[1]}: {says}" for each in proved for says in each.mutants]
-    for at, text in enumerate(mutants[:SHOWN]):
+        number = len(each.mutants)
+        mutants = f"{number} mutant{'s' if number > 1 else ''}"
+        yield row("" if at else "proved", f"{each.name} (level {each.level}, {mutants})")
+    every = [f"{each.name.split('/')[1]}: {says}" for each in proved for says in each.mutants]
+    for at, text in enumerate(every[:SHOWN]):
         yield row("" if at else "mutants", text)
-    if len(mutants) > SHOWN:
-        yield row("", f"and {len(mutants) - SHOWN} more (proofs/kmem_proofs/mutants.txt)")
+    if len(every) > SHOWN:
+        yield row("", f"and {len(every) - SHOWN} more (proofs/kmem_proofs/mutants.txt)")
 
 
 def row(name: str, text: str) -> str:
@@ -88,6 +93,11 @@ def wrapped(text: str, indent: str) -> list[str]:
     return textwrap.wrap(
         text, WIDTH, initial_indent=indent, subsequent_indent=more, break_long_words=False
     ) or [""]
+
+
+def _told(told: Told) -> dict[str, object]:
+    """Return what a chapter tells."""
+    return {"says": told.says, "history": told.history, "profile": told.profile or None}
 
 
 def as_json(clause: Clause) -> dict[str, object]:
@@ -104,10 +114,8 @@ def as_json(clause: Clause) -> dict[str, object]:
         "chapter": f"spec/{section.chapter}.md",
         "prose": list(section.prose),
         "example": section.example,
-        "broken": [
-            {"says": each.says, "history": each.history, "profile": each.profile or None}
-            for each in section.broken
-        ],
+        "broken": [_told(each) for each in section.broken],
+        "legal": [_told(each) for each in section.legal],
         "obligations": [
             {"name": each.name, "level": each.level, "mutants": list(each.mutants)}
             for each in known.of_clause(clause.id)

@@ -1,8 +1,9 @@
 """Histories: calls with what came of them, which a judge must admit, or reject under one clause.
 
-Three sources. What breaks a clause is told in its chapter, by hand. A legal run of each script is recorded on the
-model. And each answer of a short run is changed, in all ways that a faulty allocator might: the judge names the
-clause that the change breaks, or admits it as another legal outcome. Of those that say the same, one is kept.
+Three sources. What breaks a clause is told in its chapter, by hand. A legal run of each script is recorded on
+the model. And each answer of a short run is changed, in ways that a faulty allocator might: the judge names
+the clause that the change breaks, or admits it as another legal outcome. Of those that say the same, one is
+kept.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from kmem_spec.units import PAGE_SIZE, SIZE_MAX, ZERO_SIZE_PTR
 AT_END: Final = -1  # in place of the event that breaks the clause
 OF_THE_END: Final = frozenset({"CALLER-LEAK"})  # found when nothing follows any more
 EVERYWHERE: Final = frozenset({"MEM-RETURNS", "MEM-KEEP"})  # judged whatever the answer: no answer is another
+FAR: Final = 1 << 32  # bytes behind which no driver looks
 SHORT: Final = 12  # events of a run whose answers are changed
 MAKING: Final = frozenset[Role]({"allocate", "copy", "resize", "map", "create", "item"})
 NUMBERS: Final = frozenset[Role]({"measure", "describe", "compute", "locate", "bulk"})
@@ -38,7 +40,7 @@ NUMBERS: Final = frozenset[Role]({"measure", "describe", "compute", "locate", "b
 class History:
     """Events, and what a judge must say of them.
 
-    clause  the clause that event `at` breaks, and none before it; of one that is admitted, the clause it shows
+    clause  what event `at` breaks, and none before it; of one that is admitted, what it shows
     """
 
     name: str
@@ -79,7 +81,9 @@ class Maker:
             run = lowered(run) if profile.name == TOY else run
             if self._verdict(run) != []:
                 continue  # a machine that has more than this one
-            yield History(f"{clause.id}/run-{script.name}", clause.id, "a legal run", True, AT_END, tuple(run))
+            yield History(
+                f"{clause.id}/run-{script.name}", clause.id, "a legal run", True, AT_END, tuple(run)
+            )
             if len(run) <= SHORT and clause.who == "allocator":
                 yield from self._changed(clause, script.name, run, seen)
 
@@ -109,7 +113,9 @@ class Maker:
         for at, event in enumerate(run):
             before = run[:at]
             for says, answer in answers(event, before):
-                last: Event | Lost = Lost(event.call, "crashes") if answer is None else Event(event.call, answer)
+                last: Event | Lost = (
+                    Lost(event.call, "crashes") if answer is None else Event(event.call, answer)
+                )
                 admitted = self._shown(clause, before, last)
                 key = (event.call.api, says, bool(admitted))
                 if admitted is None or key in seen:
@@ -145,7 +151,9 @@ def answers(event: Event, before: Sequence[Event]) -> Iterator[tuple[str, Answer
         yield "ZERO_SIZE_PTR", Answer(ZERO_SIZE_PTR)
         yield "an error code", Answer(SIZE_MAX - 11)
         yield "an object", Answer(1 << 46)
-        lives = [each.answer.result for each in before if APIS[each.call.api].role in MAKING and each.answer.result]
+        lives = [
+            each.answer.result for each in before if APIS[each.call.api].role in MAKING and each.answer.result
+        ]
         if lives:
             yield "where another begins", answer._replace(result=lives[-1])
     if role in NUMBERS:
@@ -153,16 +161,14 @@ def answers(event: Event, before: Sequence[Event]) -> Iterator[tuple[str, Answer
             if answer.result + more >= 0:
                 yield f"{more:+} in number", answer._replace(result=answer.result + more)
         yield "0", answer._replace(result=0)
-    sizes = {kind: value for kind, value in zip(APIS[call.api].parameters, call.args, strict=False)}
+    sizes = dict(zip(APIS[call.api].parameters, call.args, strict=False))
     size = sizes.get("size", 8) or 8
     if role in MAKING and answer.result:
         for less in (1, -8):
             yield f"usable {-less:+}", answer._replace(usable=max(size - less, 0))
-        for place in (0, size - 1, size):
+        for place in (0, size - 1, size) if size < FAR else ():
             yield f"byte at {place - size:+} of its end is not zero", answer._replace(nonzero=place)
     if role in MAKING or role == "look":
-        for place in (0, size - 1):
+        for place in (0, size - 1) if size < FAR else ():
             yield f"byte at {place - size:+} of its end has changed", answer._replace(changed=place)
     yield "slept", answer._replace(slept=1)
-
-

@@ -1,7 +1,7 @@
 """From a script to a program: calls with what must come of each, for a reader that knows nothing else.
 
-What a call must give is worked out from the predicates of the clauses in force, so that every legal outcome is
-allowed: any address that is aligned, NULL or an object where both are, a range of numbers.
+What a call must give is worked out from the predicates of the clauses in force, so that every legal outcome
+is allowed: any address that is aligned, NULL or an object where both are, a range of numbers.
 """
 
 from __future__ import annotations
@@ -71,9 +71,7 @@ def program(script: Script, clause: Clause, profile: Profile) -> list[Line]:
         lines = [writer.line(op) for op in ops[at : at + count]]
         at += count
         body += [{"repeat": times}, *lines, {"end": times}] if times > 1 else lines
-    needs = sorted(
-        {need for op in ops if op.api not in BUILT_IN for need in symbols_of(APIS[op.api])}
-    )
+    needs = sorted({need for op in ops if op.api not in BUILT_IN for need in symbols_of(APIS[op.api])})
     head: Line = {"program": f"{clause.id}/{script.name}", "clause": clause.id, "needs": " ".join(needs)}
     return [head | ({"dtors": 1} if writer.old_cache else {}), *body]
 
@@ -109,7 +107,7 @@ class Writer:
             "describe": self._describe,
             "locate": self._locate,
             "compute": self._compute,
-            "look": lambda _api, op: {"from": op.args[0]},
+            "look": self._look,
             "set": lambda _api, _op: {},
         }
 
@@ -214,7 +212,8 @@ class Writer:
             kept = asked._replace(keep=old.asked.size)
             freed = [answer for answer in (NULL, ZERO_SIZE_PTR) if self._frees(api, kept, answer)]
             empty: Line = {"null": "must"} if NULL in freed else {"null": "no", "at": ZERO_SIZE_PTR}
-            return {"ends": op.args[0], "as": op.out, "gives": "object", "bytes": 0} | empty
+            empty |= {"ends": op.args[0], "as": op.out, "bytes": 0}
+            return gives("object") | empty
         strict = "size-classes" in self.profile.promises and api.family == "kmalloc"
         zero_from = old.asked.size if strict else old.high
         zeroed = old.zeroed and asked.zero_to > 0
@@ -282,13 +281,13 @@ class Writer:
 
     def _measure(self, api: Api, op: Op) -> Line:
         if op.args[0] in (ID_NULL, ID_ZERO_SIZE):
-            return {"gives": "number"} | within(0, 0)
+            return gives("number") | within(0, 0)
         asked = self.things[op.args[0]].asked
         bounds = within(asked.slot, asked.slot) if asked.slot else within(asked.size)
-        return {"gives": "number"} | bounds | {"widens": op.args[0]}
+        return gives("number") | bounds | {"widens": op.args[0]}
 
     def _describe(self, api: Api, op: Op) -> Line:
-        return {"gives": "uint"} | within(self.things[op.args[0]].asked.size)
+        return gives("uint") | within(self.things[op.args[0]].asked.size)
 
     def _locate(self, api: Api, op: Op) -> Line:
         if api.name == "vmalloc_to_page":
@@ -298,21 +297,30 @@ class Writer:
         if known is None or known.asked.family in ("kv", "pool"):
             return {}
         area = int(known.asked.family in AREAS)
-        return {"gives": "bool"} | within(area, area)
+        return gives("bool") | within(area, area)
 
     def _compute(self, api: Api, op: Op) -> Line:
         asked = expect(Call(api.name, op.args), self.profile)
         rules = self._rules_of(api, asked)
         if api.name == "get_order":
             order = next(k for k in range(64) if allows(rules, asked, Answer(k)))
-            return {"gives": "int"} | within(order, order) if rules else {}
+            return gives("int") | within(order, order) if rules else {}
         exact = asked.slot or (0 if asked.size == 0 else SIZE_MAX)
-        return {"gives": "number"} | within(asked.slot or asked.size, exact) if rules else {}
+        return gives("number") | within(asked.slot or asked.size, exact) if rules else {}
+
+    def _look(self, _api: Api, op: Op) -> Line:
+        return {"from": op.args[0]}
+
+
+def gives(what: str) -> Line:
+    """Return what kind of result a call has."""
+    return {"gives": what}
 
 
 def within(least: int, most: int = SIZE_MAX) -> Line:
     """Return the bounds of a number; the upper one is left out where there is none."""
-    return {"least": least} | ({"most": most} if most < SIZE_MAX else {})
+    line: Line = {"least": least}
+    return line | ({"most": most} if most < SIZE_MAX else {})
 
 
 def allows(rules: list[Clause], asked: Asked, answer: Answer) -> bool:

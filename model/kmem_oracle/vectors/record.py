@@ -50,14 +50,17 @@ class Recorder:
 
 
 def lowered(events: Sequence[Event]) -> list[Event]:
-    """Return the events with the direct map moved down to 64 KiB, as on a machine whose memory begins there."""
+    """Return the events with the direct map moved down to 64 KiB, as where memory begins there."""
     return [
         Event(
             each.call._replace(args=tuple(map(_low, each.call.args))),
             Answer(
                 _low(each.answer.result),
                 *each.answer[1:5],
-                tuple(note._replace(address=_low(note.address), cache=_low(note.cache)) for note in each.answer.notes),
+                tuple(
+                    note._replace(address=_low(note.address), cache=_low(note.cache))
+                    for note in each.answer.notes
+                ),
             ),
         )
         for each in events

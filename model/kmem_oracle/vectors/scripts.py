@@ -6,21 +6,14 @@ otherwise, so that the toy's programs pass on every correct allocator with as mu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from kmem_oracle.chapters import sections
+from kmem_oracle.vectors.looks import HUGE, LARGE, MORE, SIZES
+from kmem_oracle.vectors.patterns import Text
 from kmem_oracle.vectors.presets import TOY
-from kmem_spec.clauses import CLAUSES, CONTRACT, Clause
+from kmem_spec.clauses import CONTRACT, Clause
 from kmem_spec.profile import Profile
-
-SIZES: Final = (1, 7, 8, 9, 13, 16, 24, 63, 64, 65, 96, 97, 100, 128, 192, 193, 256, 512, 777, 1024, 1025, 4096)
-LARGE: Final = (4097, 8192, 8193, 20000, 32768)
-HUGE: Final = (40000, 131073, 1 << 20, 4 << 20)
-IMPOSSIBLE: Final = ("2**47", "2**63", "2**64 - 4096", "2**64 - 1")
-PRODUCTS: Final = ("2**32, 2**32", "2**61 + 1, 8", "2**64 - 1, 2", "2**33, 2**31 + 1", "8, 2**61 + 2")
-ROUNDS: Final = 8000  # after which an allocator that keeps a page a round has lost 32 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +29,19 @@ class Script:
         return "\n".join(text for _, text in self.parts)
 
 
-Texts = Iterable[str | tuple[tuple[int, str], ...]]
-
-
 def scripts(clause: Clause, profile: Profile) -> list[Script]:
     """Return the scripts for a clause on a machine; none where the clause is not asked there."""
     if not is_asked(clause, profile):
         return []
-    texts: list[str | tuple[tuple[int, str], ...]] = []
+    found: list[Text] = []
     example = sections()[clause.id].example
     if profile.name != TOY or fits_a_toy(example):
-        texts.append(example)
+        found.append(example)
     sizes = (*SIZES, *LARGE, *(() if profile.name == TOY else HUGE))
-    texts += MORE[clause.id](sizes) if clause.id in MORE else ()
+    found += MORE[clause.id](sizes) if clause.id in MORE else ()
     return [
         Script(str(number), ((1, text),) if isinstance(text, str) else text)
-        for number, text in enumerate(texts, 1)
+        for number, text in enumerate(found, 1)
     ]
 
 
@@ -67,329 +57,3 @@ def is_asked(clause: Clause, profile: Profile) -> bool:
 def fits_a_toy(text: str) -> bool:
     """Say whether a script asks a machine of 1 MiB for no more than it can have."""
     return not any(word in text for word in ("4 * 1024", "GFP_KERNEL, 10)", "GFP_KERNEL, 4)"))
-
-
-def each(template: str, sizes: Iterable[object]) -> str:
-    """Return the template once for each size, which stands for `%`."""
-    return "\n".join(template.replace("%", str(size)) for size in sizes)
-
-
-def dirty(make: str, free: str, again: str, sizes: Iterable[object], count: int = 3) -> str:
-    """Return a script that uses memory, gives it back, and asks for it by other calls."""
-    used = f"repeat {count} {{ p[i] = {make} }}; repeat {count} {{ {free}(p[i]) }}"
-    return each(f"{used}; repeat {count} {{ p[i] = {again} }}; repeat {count} {{ {free}(p[i]) }}", sizes)
-
-
-def crowd(make: str, free: str, count: int) -> str:
-    """Return a script with many objects, of which every other goes and comes back."""
-    half = count // 2
-    return (
-        f"repeat {count} {{ p[i] = {make} }}; repeat {half} {{ {free.replace('%', 'p[2 * i]')} }}; "
-        f"repeat {half} {{ p[2 * i] = {make} }}; repeat {count} {{ check(p[i]) }}; "
-        f"repeat {count} {{ {free.replace('%', 'p[i]')} }}"
-    )
-
-
-def rounds(text: str, times: int = ROUNDS) -> tuple[tuple[int, str], ...]:
-    """Return a script of one part that is run many times."""
-    return ((times, text),)
-
-
-CACHE: Final = 'c = kmem_cache_create("c", {}, {}, {}, {})'.format
-OF_CACHE: Final = "kmem_cache_alloc(c, GFP_KERNEL)"
-FREED: Final = "kmem_cache_free(c, %)"
-
-
-def _cache(size: int, body: str, *, align: int = 0, flags: str = "0", ctor: str = "NULL") -> str:
-    return f"{CACHE(size, align, flags, ctor)}\n{body}\nkmem_cache_destroy(c)"
-
-
-def _old_cache(size: int, body: str) -> str:
-    return f'c = kmem_cache_create_26("c", {size}, 0, 0, ctor, dtor)\n{body}\nkmem_cache_destroy(c)'
-
-
-def _mem_zero(sizes: tuple[int, ...]) -> Texts:
-    some = [size for size in sizes if size <= 1 << 17]
-    yield dirty("kmalloc(%, GFP_KERNEL)", "kfree", "kzalloc(%, GFP_KERNEL)", some)
-    yield dirty("kmalloc(3 * %, GFP_KERNEL)", "kfree", "kcalloc(3, %, GFP_KERNEL)", SIZES)
-    yield "a = __get_free_pages(GFP_KERNEL, 0); free_pages(a, 0); a = get_zeroed_page(GFP_KERNEL); free_pages(a, 0)"
-    yield dirty("vmalloc(%)", "vfree", "vzalloc(%)", (100, 5000, 20000))
-    yield dirty("vmalloc(%)", "vfree", "vmalloc_user(%)", (5000,))
-    yield dirty("vmalloc(10 * %)", "vfree", "vcalloc(10, %)", (500, 2000))
-    yield dirty("kvmalloc(%, GFP_KERNEL)", "kvfree", "kvzalloc(%, GFP_KERNEL)", (100, 5000, 40000))
-    body = f"repeat 9 {{ p[i] = {OF_CACHE} }}; repeat 9 {{ kmem_cache_free(c, p[i]) }}\n"
-    body += "repeat 9 { p[i] = kmem_cache_zalloc(c, GFP_KERNEL) }; repeat 9 { kmem_cache_free(c, p[i]) }"
-    for size in (9, 40, 300):
-        yield _cache(size, body)
-
-
-def _gfp_zero(sizes: tuple[int, ...]) -> Texts:
-    some = [size for size in sizes if size <= 1 << 17]
-    for mask in ("GFP_KERNEL", "GFP_ATOMIC", "GFP_NOIO"):
-        yield dirty("kmalloc(%, GFP_KERNEL)", "kfree", f"kmalloc(%, {mask} | __GFP_ZERO)", some)
-    yield dirty("kmalloc(3 * %, GFP_KERNEL)", "kfree", "kmalloc_array(3, %, GFP_USER | __GFP_ZERO)", SIZES)
-    for order in range(4):
-        again = f"p[i] = __get_free_pages(GFP_KERNEL | __GFP_ZERO, {order})"
-        free = f"repeat 3 {{ free_pages(p[i], {order}) }}"
-        yield f"repeat 3 {{ p[i] = __get_free_pages(GFP_KERNEL, {order}) }}; {free}; repeat 3 {{ {again} }}; {free}"
-    yield dirty("vmalloc(%)", "vfree", "__vmalloc(%, GFP_KERNEL | __GFP_ZERO)", (5000, 20000))
-    yield dirty("kvmalloc(%, GFP_KERNEL)", "kvfree", "kvmalloc(%, GFP_KERNEL | __GFP_ZERO)", (100, 40000))
-
-
-def _mem_apart(sizes: tuple[int, ...]) -> Texts:
-    for size in SIZES:
-        count = 600 if size == 8 else 80 if size <= 128 else 24  # 600: more than a byte counts
-        yield crowd(f"kmalloc({size}, GFP_KERNEL)", "kfree(%)", count)
-    for order in range(4):
-        yield crowd(f"__get_free_pages(GFP_KERNEL, {order})", f"free_pages(%, {order})", 48 >> order)
-    yield crowd("vmalloc(10000)", "vfree(%)", 12)
-    yield crowd("kvmalloc(20000, GFP_KERNEL)", "kvfree(%)", 8)
-    for size in (12289, 20480):
-        yield crowd(f"alloc_pages_exact({size}, GFP_KERNEL)", f"free_pages_exact(%, {size})", 8)
-    for size in (9, 40, 52, 300, 1000):
-        yield _cache(size, crowd(OF_CACHE, FREED, 64))
-        bulk = "kmem_cache_alloc_bulk(c, GFP_KERNEL, 16, p); repeat 16 { check(p[i]) }"
-        yield _cache(size, f"{bulk}; kmem_cache_free_bulk(c, 16, p)\n" * 2)
-    yield "alloc_pages_bulk(GFP_KERNEL, 8, p); repeat 8 { check(p[i]) }; repeat 8 { __free_pages(p[i], 0) }"
-    twins = "repeat 20 { p[i] = kmem_cache_alloc(c, GFP_KERNEL); q[i] = kmem_cache_alloc(d, GFP_KERNEL) }\n"
-    twins += "repeat 20 { kmem_cache_free(c, p[i]); check(q[i]) }; repeat 20 { kmem_cache_free(d, q[i]) }"
-    yield _cache(64, f'd = kmem_cache_create("d", 64, 0, 0, NULL)\n{twins}\nkmem_cache_destroy(d)')
-
-
-def _mem_keep(sizes: tuple[int, ...]) -> Texts:
-    for size in SIZES:
-        for free in ("kfree", "kfree_sensitive"):
-            pairs = f"repeat 16 {{ p[i] = kmalloc({size}, GFP_KERNEL) }}; repeat 8 {{ {free}(p[2 * i + 1]) }}"
-            yield f"{pairs}; repeat 8 {{ check(p[2 * i]); kfree(p[2 * i]) }}"
-    held = f"repeat 40 {{ p[i] = {OF_CACHE} }}; repeat 39 {{ kmem_cache_free(c, p[i]) }}; kmem_cache_shrink(c)"
-    for size in (40, 300, 1000):
-        yield _cache(size, f"{held}; check(p[39]); kmem_cache_free(c, p[39])")
-
-
-def _mem_usable(sizes: tuple[int, ...]) -> Texts:
-    yield each("a = kmalloc(%, GFP_KERNEL); ksize(a); check(a); kfree(a)", sizes)
-    grown = "a = krealloc(a, 2 * %, GFP_KERNEL); ksize(a); kfree(a)"
-    yield each(f"a = kmalloc(%, GFP_KERNEL); {grown}", [size for size in sizes if size <= 16384])
-
-
-def _mem_returns(sizes: tuple[int, ...]) -> Texts:
-    yield "repeat 1300 { a = kmalloc(i + 1, GFP_KERNEL); kfree(a) }"
-    yield each("a = kmalloc(%, GFP_KERNEL); kfree(a)", sizes)
-    yield "repeat 100 { p[i] = kmalloc(96, GFP_KERNEL) }; repeat 100 { kfree(p[i]) }"
-    yield each("a = vmalloc(%); kfree(NULL); vfree(a)", (1, 4096, 32769, 36864, 66000))
-
-
-def _mem_liveness(sizes: tuple[int, ...]) -> Texts:
-    for size in (64, 8192, 10000):
-        yield rounds(f"a = kmalloc({size}, GFP_KERNEL); kfree(a)")
-        yield rounds(f"a = kmalloc({size}, GFP_KERNEL); a = krealloc(a, {3 * size}, GFP_KERNEL); kfree(a)")
-    yield rounds("a = kmalloc(2000, GFP_KERNEL); a = krealloc(a, 0, GFP_KERNEL)", 2 * ROUNDS)
-    for order in range(4):
-        yield rounds(f"a = __get_free_pages(GFP_KERNEL, {order}); free_pages(a, {order})")
-    yield rounds("a = __get_free_pages(GFP_KERNEL, 2); s = split_page(a, 2); repeat 4 { free_pages(s[i], 0) }")
-    yield rounds("a = alloc_pages_exact(20481, GFP_KERNEL); free_pages_exact(a, 20481)")
-    yield rounds("a = vmalloc(65536); vfree(a)", 3000)
-    yield rounds("a = kvmalloc(65536, GFP_KERNEL); kvfree(a)", 3000)
-    yield rounds("repeat 8 { p[i] = kmalloc(4096, GFP_KERNEL) }; kfree_bulk(8, p)")
-    many = "repeat 64 { p[i] = kmem_cache_alloc(c, GFP_KERNEL) }; repeat 64 { kmem_cache_free(c, p[i]) }"
-    yield rounds(_cache(300, many), 2000)
-    yield rounds(_cache(300, "kmem_cache_alloc_bulk(c, GFP_KERNEL, 16, p); kmem_cache_free_bulk(c, 16, p)"), 3000)
-    pool = "m = mempool_create(4, mempool_alloc_kmalloc, mempool_free_kmalloc, 4096)"
-    yield rounds(f"{pool}; mempool_destroy(m)", 3000)
-    yield rounds(f"{pool}; mempool_resize(m, 1); mempool_destroy(m)", 3000)
-
-
-def _arrays(call: str, free: str) -> Callable[[tuple[int, ...]], Texts]:
-    """Return scripts of an array call: products that fit, and that do not."""
-
-    def texts(_sizes: tuple[int, ...]) -> Texts:
-        mask = "" if call.startswith("v") else ", GFP_KERNEL"
-        yield each(f"a = {call}(%{mask}); {free}(a)", ("1, 1", "3, 40", "100, 7", "16, 256"))
-        yield each(f"a = {call}(%{mask})", PRODUCTS)
-
-    return texts
-
-
-def _several(*makers: Callable[[tuple[int, ...]], Texts]) -> Callable[[tuple[int, ...]], Texts]:
-    """Return the scripts of all makers."""
-    return lambda sizes: [text for make in makers for text in make(sizes)]
-
-
-def _texts(*texts: str) -> Callable[[tuple[int, ...]], Texts]:
-    """Return these scripts, whatever the machine."""
-    return lambda _sizes: texts
-
-
-def _of_sizes(*templates: str, sizes: Iterable[object] = ()) -> Callable[[tuple[int, ...]], Texts]:
-    """Return each template for all sizes of the machine, or those given."""
-    fixed = tuple(sizes)
-    return lambda machine: [each(template, fixed or machine) for template in templates]
-
-
-def _resizes(call: str, make: str, free: str, *, zero: bool = False) -> Callable[[tuple[int, ...]], Texts]:
-    """Return scripts of a resizing call: up, down, and both through small steps."""
-    mask = "GFP_KERNEL | __GFP_ZERO" if zero else "GFP_KERNEL"
-
-    def texts(_sizes: tuple[int, ...]) -> Texts:
-        for first, second in ((1, 64), (32, 300), (100, 5000), (9, 16), (300, 20), (5000, 100), (4096, 20000), (777, 778)):
-            clean = f"repeat 2 {{ p[i] = {make.replace('zalloc', 'malloc').replace('%', str(second))} }}"
-            used = f"{clean}; repeat 2 {{ {free}(p[i]) }}; " if zero else ""
-            made = f"{used}a = {make.replace('%', str(first))}; a = {call}(a, {second}, {mask})"
-            yield f"{made}; check(a); {free}(a)"
-
-    return texts
-
-
-def _cache_align(_sizes: tuple[int, ...]) -> Texts:
-    for size, align in ((40, 0), (40, 64), (9, 16), (100, 256), (8, 4096), (500, 1024)):
-        yield _cache(size, crowd(OF_CACHE, FREED, 8), align=align)
-    for size in (8, 24, 33, 40, 64, 65, 100):
-        yield _cache(size, crowd(OF_CACHE, FREED, 8), flags="SLAB_HWCACHE_ALIGN")
-
-
-def _cache_ctor(_sizes: tuple[int, ...]) -> Texts:
-    for size in (16, 40, 300, 1000):
-        yield _cache(size, crowd(OF_CACHE, FREED, 64), ctor="ctor")
-        bulk = "kmem_cache_alloc_bulk(c, GFP_KERNEL, 16, p); kmem_cache_free_bulk(c, 16, p)\n"
-        yield _cache(size, bulk * 2, ctor="ctor")
-
-
-def _cache_dtor(_sizes: tuple[int, ...]) -> Texts:
-    for size in (40, 300):
-        yield _old_cache(size, crowd(OF_CACHE, FREED, 32))
-        held = f"repeat 40 {{ p[i] = {OF_CACHE} }}; repeat 39 {{ kmem_cache_free(c, p[i]) }}; kmem_cache_shrink(c)"
-        yield _old_cache(size, f"{held}; kmem_cache_free(c, p[39])")
-
-
-def _pages(call: str, free: str, most: int = 4) -> str:
-    """Return a script over the lower orders."""
-    return each(f"a = {call}; {free}", range(most))
-
-
-MORE: Final[dict[str, Callable[[tuple[int, ...]], Texts]]] = {
-    "MEM-NULL": _of_sizes("a = kmalloc(%, GFP_KERNEL); kfree(a)", "a = kvmalloc(%, GFP_KERNEL); kvfree(a)"),
-    "MEM-USABLE": _mem_usable,
-    "MEM-ZERO": _mem_zero,
-    "GFP-ZERO": _gfp_zero,
-    "MEM-APART": _mem_apart,
-    "MEM-KEEP": _mem_keep,
-    "MEM-RETURNS": _mem_returns,
-    "MEM-LIVENESS": _mem_liveness,
-    "SLAB-ZERO-SIZE": _texts(
-        "a = kzalloc(0, GFP_KERNEL); kfree(a)",
-        "a = kmalloc_array(0, 8, GFP_KERNEL); kfree(a); a = kcalloc(8, 0, GFP_KERNEL); kfree(a)",
-        "a = krealloc(NULL, 0, GFP_KERNEL); kfree(a); a = krealloc(ZERO_SIZE_PTR, 0, GFP_KERNEL); kfree(a)",
-        "a = kvmalloc(0, GFP_KERNEL); kvfree(a)",
-    ),
-    "SLAB-MAX": _of_sizes("a = kmalloc(%, GFP_KERNEL)", "a = kzalloc(%, GFP_KERNEL)", sizes=IMPOSSIBLE),
-    "SLAB-ARRAY": _several(_arrays("kmalloc_array", "kfree"), _arrays("kcalloc", "kfree")),
-    "SLAB-ALIGN": _of_sizes("repeat 3 { p[i] = kmalloc(%, GFP_KERNEL) }; repeat 3 { kfree(p[i]) }"),
-    "SLAB-ALIGN-POWER": lambda sizes: [
-        each("repeat 5 { p[i] = kmalloc(%, GFP_KERNEL) }; repeat 5 { kfree(p[i]) }", [1 << k for k in range(16)]),
-        each("a = kzalloc(%, GFP_KERNEL); a = krealloc(a, 2 * %, GFP_KERNEL); kfree(a)", [1 << k for k in range(14)]),
-        each("a = kmalloc(%, GFP_KERNEL); kfree(a)", [size for size in sizes if size & (size - 1) == 0]),
-    ],
-    "SLAB-ALIGN-DIVISOR": _of_sizes("repeat 5 { p[i] = kmalloc(%, GFP_KERNEL) }; repeat 5 { kfree(p[i]) }"),
-    "SLAB-CLASS": _of_sizes("a = kmalloc(%, GFP_KERNEL); ksize(a); kfree(a)"),
-    "SLAB-KSIZE": _several(
-        _of_sizes("a = kmalloc(%, GFP_KERNEL); ksize(a); ksize(a); kfree(a)"),
-        _texts("ksize(NULL)", "ksize(ZERO_SIZE_PTR)"),
-    ),
-    "SLAB-REALLOC-KEEP": _resizes("krealloc", "kmalloc(%, GFP_KERNEL)", "kfree"),
-    "SLAB-REALLOC-ZERO": _resizes("krealloc", "kzalloc(%, GFP_KERNEL)", "kfree", zero=True),
-    "SLAB-REALLOC-FAIL": _texts(
-        *(
-            f"a = kmalloc(100, GFP_KERNEL); a = krealloc(a, {size}, GFP_KERNEL); check(a); kfree(a)"
-            for size in IMPOSSIBLE
-        ),
-        *(
-            f"a = kmalloc(100, GFP_KERNEL); a = krealloc_array(a, {product}, GFP_KERNEL); check(a); kfree(a)"
-            for product in PRODUCTS
-        ),
-    ),
-    "SLAB-REALLOC-FREE": _of_sizes(
-        "a = kmalloc(%, GFP_KERNEL); a = krealloc(a, 0, GFP_KERNEL); kfree(a)", sizes=(1, 64, 5000, 20000)
-    ),
-    "SLAB-COPY": _of_sizes(
-        "a = kmalloc(%, GFP_KERNEL); b = kmemdup(a, %, GFP_KERNEL); kfree(a); kfree(b)",
-        "a = kmalloc(%, GFP_KERNEL); b = kstrdup(a, GFP_KERNEL); kfree(a); kfree(b)",
-        "a = kmalloc(%, GFP_KERNEL); b = kstrndup(a, 5, GFP_KERNEL); kfree(a); kfree(b)",
-        sizes=(7, 8, 9, 64, 65, 300),
-    ),
-    "SLAB-ROUNDUP": _of_sizes("kmalloc_size_roundup(%)"),
-    "SLAB-FREE-NULL": _texts("kfree(NULL)", "kfree(ZERO_SIZE_PTR)", "kvfree(NULL)", "kfree_sensitive(ZERO_SIZE_PTR)"),
-    "CACHE-ALIGN": _cache_align,
-    "CACHE-CTOR": _cache_ctor,
-    "CACHE-CTOR-ONCE": _cache_ctor,
-    "CACHE-DTOR": _cache_dtor,
-    "CACHE-BULK": lambda _sizes: [
-        _cache(size, f"kmem_cache_alloc_bulk(c, GFP_KERNEL, {count}, p); kmem_cache_free_bulk(c, {count}, p)")
-        for size, count in ((40, 1), (40, 16), (300, 30), (4096, 12))
-    ],
-    "CACHE-SIZE": lambda _sizes: [_cache(size, "kmem_cache_size(c)") for size in (1, 40, 257, 300, 5000)],
-    "POOL-RESERVE": _texts(
-        "m = mempool_create(4, mempool_alloc_kmalloc, mempool_free_kmalloc, 300)\n"
-        "mempool_fail(m, 1)\n"
-        "repeat 3 { repeat 4 { p[i] = mempool_alloc(m, GFP_NOWAIT) }; repeat 4 { mempool_free(p[i], m) } }\n"
-        "mempool_destroy(m)",
-        'c = kmem_cache_create("c", 40, 0, 0, NULL)\n'
-        "m = mempool_create_slab_pool(3, c)\n"
-        "repeat 3 { p[i] = mempool_alloc(m, GFP_ATOMIC) }; repeat 3 { mempool_free(p[i], m) }\n"
-        "mempool_resize(m, 2); mempool_destroy(m); kmem_cache_destroy(c)",
-    ),
-    "PAGE-ORDER-MAX": _of_sizes(
-        "a = __get_free_pages(GFP_KERNEL, %)", "a = alloc_pages(GFP_KERNEL, %)", sizes=(11, 12, 31, 32, 64)
-    ),
-    "PAGE-ALIGN": lambda _sizes: [
-        _pages("__get_free_pages(GFP_KERNEL, %)", "free_pages(a, %)"),
-        _pages("alloc_pages(GFP_KERNEL, %)", "__free_pages(a, %)"),
-        *(crowd(f"__get_free_pages(GFP_KERNEL, {k})", f"free_pages(%, {k})", 16 >> k) for k in range(4)),
-    ],
-    "PAGE-EXACT": _of_sizes(
-        "a = alloc_pages_exact(%, GFP_KERNEL); free_pages_exact(a, %)", sizes=(1, 4096, 4097, 12288, 20480)
-    ),
-    "PAGE-BULK": _of_sizes(
-        "alloc_pages_bulk(GFP_KERNEL, %, p); repeat % { __free_pages(p[i], 0) }", sizes=(1, 6, 20)
-    ),
-    "PAGE-ORDER-OF": _of_sizes("get_order(%)"),
-    "PAGE-FREE-NULL": _of_sizes("free_pages(NULL, %)", sizes=(0, 3)),
-    "VM-ZERO-SIZE": _texts("a = vzalloc(0)", "a = vmalloc_array(0, 8)", "a = __vmalloc(0, GFP_KERNEL)"),
-    "VM-MAX": _of_sizes("a = vmalloc(%)", "a = vzalloc(%)", "a = __vmalloc(%, GFP_KERNEL)", sizes=IMPOSSIBLE),
-    "VM-ARRAY": _several(_arrays("vmalloc_array", "vfree"), _arrays("vcalloc", "vfree")),
-    "VM-ALIGN": _of_sizes("a = vmalloc(%); b = vmalloc_32(%); vfree(a); vfree(b)", sizes=(1, 4096, 5000, 70000)),
-    "VM-GUARD": _texts("repeat 6 { p[i] = vmalloc(4096 * (i + 1)) }; repeat 6 { vfree(p[i]) }"),
-    "VM-CONTENTS": _texts(
-        "alloc_pages_bulk(GFP_KERNEL, 3, p); v = vmap(p, 3, VM_MAP, PAGE_KERNEL); vunmap(v)\n"
-        "repeat 3 { check(p[i]); __free_pages(p[i], 0) }"
-    ),
-    "VM-FRAME-OWN": lambda _sizes: [
-        "a = vmalloc(81920)\n" + each("vmalloc_to_page(a + 4096 * %)", range(20)) + "\nvfree(a)",
-        "a = vmalloc(8192); vmalloc_to_page(a + 100); vmalloc_to_page(a + 4000); vmalloc_to_page(a + 8191); vfree(a)",
-    ],
-    "VM-ADDR": _texts(
-        "a = vmalloc(8192); is_vmalloc_addr(a); is_vmalloc_addr(a + 8191); vfree(a)",
-        "a = kmalloc(64, GFP_KERNEL); is_vmalloc_addr(a); is_vmalloc_addr(a + 63); kfree(a)",
-        "a = __get_free_pages(GFP_KERNEL, 0); is_vmalloc_addr(a + 4095); free_pages(a, 0)",
-    ),
-    "KV-MAX": _of_sizes("a = kvmalloc(%, GFP_KERNEL)", sizes=("2**31", "2**32", "2**32 + 64", *IMPOSSIBLE)),
-    "KV-ARRAY": _several(_arrays("kvmalloc_array", "kvfree"), _arrays("kvcalloc", "kvfree")),
-    "KV-ALIGN": _of_sizes("a = kvmalloc(%, GFP_KERNEL); kvfree(a)"),
-    "VM-REALLOC-KEEP": _several(
-        _resizes("vrealloc", "vmalloc(%)", "vfree"), _resizes("kvrealloc", "kvmalloc(%, GFP_KERNEL)", "kvfree")
-    ),
-    "VM-REALLOC-ZERO": _several(
-        _resizes("vrealloc", "vzalloc(%)", "vfree", zero=True),
-        _resizes("kvrealloc", "kvzalloc(%, GFP_KERNEL)", "kvfree", zero=True),
-    ),
-    "VM-REALLOC-FAIL": _texts(
-        *(
-            f"a = vmalloc(5000); a = vrealloc(a, {size}, GFP_KERNEL); check(a); vfree(a)"
-            for size in ("2**50", *IMPOSSIBLE)
-        )
-    ),
-    "GFP-SLEEP": _of_sizes(
-        "a = kmalloc(64, %); b = __get_free_pages(%, 1); kfree(a); free_pages(b, 1)",
-        sizes=("GFP_ATOMIC", "GFP_NOWAIT", "GFP_KERNEL"),
-    ),
-}
-

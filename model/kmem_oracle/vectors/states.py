@@ -1,6 +1,6 @@
 """States: the tables within an allocator, of which a clause holds or does not, at points that are given.
 
-They are the registry's own witnesses: for each clause of a state one that satisfies it and one that breaks it.
+They are the registry's own witnesses: for each clause of a state one that satisfies and one that breaks it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ def states(clause: Clause) -> Iterator[Line]:
     if clause.kind != "state":
         return
     for holds, arguments in ((1, clause.witness), (0, clause.broken)):
-        line: Line = {"state": f"{clause.id}/{'holds' if holds else 'broken'}", "clause": clause.id, "holds": holds}
+        line: Line = {
+            "state": f"{clause.id}/{'holds' if holds else 'broken'}",
+            "clause": clause.id,
+            "holds": holds,
+        }
         yield line | flat(arguments)
 
 

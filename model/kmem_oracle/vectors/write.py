@@ -91,5 +91,7 @@ def _write(path: Path, lines: Iterable[Line]) -> None:
     """Write a file, the version of its format first."""
     first: Line = {"format": FORMAT, "kmem-oracle": version("kmem-oracle"), "kind": path.stem}
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(line, separators=(",", ":"), ensure_ascii=True) + "\n" for line in [first, *lines])
+    text = "".join(
+        json.dumps(line, separators=(",", ":"), ensure_ascii=True) + "\n" for line in [first, *lines]
+    )
     path.write_text(text, encoding="ascii")

@@ -1,0 +1,137 @@
+"""The reader of vectors in C: a correct library passes every program, a faulty one fails."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.targets import build
+
+from kmem_oracle.reports.about import registry
+from kmem_oracle.vectors.presets import presets
+from kmem_oracle.vectors.write import write
+
+pytestmark = [pytest.mark.needs("cc"), pytest.mark.needs("linux")]
+SOURCE = Path(__file__).parents[1] / "targets" / "vectors.c"
+PRESETS = ("toy", "contract", "linux-6.1", "linux-6.12")
+VARIANTS = ("", "POISON", "FAILS", "KREALLOC_MOVES", "TOP_DOWN", "MERGED_CACHES", "NO_KSIZE")
+# Faults of every kind, each with the clause of the first program that fails.
+FAULTS = {
+    "KZALLOC_TAIL": "MEM-ZERO",
+    "ZERO_IGNORED_ATOMIC": "GFP-ZERO",
+    "ARRAY_CHECK_WEAK": "SLAB-ARRAY",
+    "CLASS_193": "MEM-",
+    "KMALLOC_ZERO_NULL": "SLAB-",
+    "KFREE_NULL_CRASH": "",
+    "KREALLOC_COPY_SHORT": "SLAB-REALLOC-KEEP",
+    "KREALLOC_FAIL_FREES": "SLAB-REALLOC-FAIL",
+    "PAGE_HALF_ALIGNED": "",
+    "FREE_PAGES_HALF": "",
+    "NEIGHBOUR_LINK": "MEM-",
+    "CTOR_AGAIN": "",
+    "DTOR_NOT_AT_DESTROY": "CACHE-DTOR",
+    "HWCACHE_IGNORED": "CACHE-ALIGN",
+    "BULK_TWICE": "MEM-APART",
+    "VM_NO_GUARD": "",
+    "VM_SHARED_FRAME": "",
+    "VMAP_REVERSED": "VM-CONTENTS",
+    "KMEMDUP_SHORT": "SLAB-COPY",
+    "GET_ORDER_EXACT": "PAGE-ORDER-OF",
+    "POOL_NULL_EARLY": "POOL-RESERVE",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the vectors and the reader."""
+    made = tmp_path_factory.mktemp("reader")
+    write(made, list(registry().values()))
+    flags = ("-std=c11", "-O1", "-Wall", "-Wextra", "-Werror")
+    subprocess.run([*build.compiler(), *flags, "-o", made / "reader", SOURCE, "-ldl"], check=True)
+    return made
+
+
+def read(folder: Path, preset: str, *library: Path) -> subprocess.CompletedProcess[str]:
+    command = [folder / "reader", folder / preset / "programs.jsonl", *library]
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=600)
+
+
+def counts(output: str) -> list[int]:
+    """Return how many passed, failed, were undecided, were not run."""
+    return [int(number) for number in re.findall(r"(\d+) [a-z]", output.splitlines()[-1])]
+
+
+def test_the_reader_is_short_and_needs_no_library() -> None:
+    text = SOURCE.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 300
+    assert set(re.findall(r"#include <(.*)>", text)) <= {
+        *("dlfcn.h", "stdarg.h", "stdbool.h", "stdio.h", "stdlib.h", "string.h", "sys/wait.h", "unistd.h")
+    }
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_correct_library_passes_every_program(preset: str, folder: Path, targets: Path) -> None:
+    done = read(folder, preset, build.library(directory=targets))
+    assert done.returncode == 0, done.stdout
+    passed, failed, undecided, missing = counts(done.stdout)
+    assert (failed, missing) == (0, 0)
+    assert undecided <= 3, "but for those that fill memory, nothing was refused"
+    written = (folder / preset / "programs.jsonl").read_text(encoding="ascii").count('{"program"')
+    assert passed + undecided == written
+
+
+@pytest.mark.parametrize("variant", VARIANTS[1:])
+def test_correct_libraries_of_other_habits_fail_nothing(variant: str, folder: Path, targets: Path) -> None:
+    done = read(folder, "toy", build.library(variant=variant, directory=targets))
+    assert done.returncode == 0, done.stdout
+    passed, failed, undecided, missing = counts(done.stdout)
+    assert failed == 0 < passed
+    assert (undecided > 0) == (variant == "FAILS")
+    assert (missing > 0) == (variant == "NO_KSIZE")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_library_fails(fault: str, folder: Path, targets: Path) -> None:
+    done = read(folder, "contract", build.library(fault, directory=targets))
+    assert done.returncode == 1, done.stdout
+    failed = re.findall(r"^FAIL ([A-Z-]+)/\d+: .", done.stdout, re.MULTILINE)
+    assert failed
+    assert any(name.startswith(FAULTS[fault]) for name in failed), failed
+
+
+def test_what_is_linked_to_the_reader_is_read_too(folder: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.c"
+    mine.write_text(
+        "#include <stdlib.h>\nvoid *kmalloc(size_t n, unsigned g) { (void)g; return n ? aligned_alloc(4096, "
+        "(n + 4095) & ~4095ul) : (void *)16; }\nvoid kfree(const void *p) { if ((size_t)p > 16) free((void *)p); }\n",
+        encoding="utf-8",
+    )
+    linked = tmp_path / "linked"
+    flags = ("-std=c11", "-O1", "-rdynamic")
+    subprocess.run([*build.compiler(), *flags, "-o", linked, SOURCE, mine, "-ldl"], check=True)
+    programs = folder / "toy" / "programs.jsonl"
+    done = subprocess.run([linked, programs], capture_output=True, text=True, timeout=600)
+    passed, _, _, missing = counts(done.stdout)
+    assert passed > 20
+    assert missing > 200, "all that it has no calls for"
+    failed = {name for name in re.findall(r"^FAIL ([A-Z-]+)/", done.stdout, re.MULTILINE)}
+    assert failed <= {"SLAB-ALIGN-POWER", "SLAB-MAX"}, "pages alone do not align 8 KiB, and 2^64 - 1 wraps"
+
+
+@pytest.mark.parametrize("preset", sorted(set(presets()) - {"linux-2.6"}))
+def test_a_program_that_cannot_be_read_is_said_to_be_so(preset: str, folder: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes((folder / preset / "programs.jsonl").read_bytes()[:-9])
+    done = subprocess.run([folder / "reader", cut], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert re.fullmatch(r"vectors: .*cut.jsonl: line \d+ cannot be read\n", done.stderr)
+    gone = subprocess.run([folder / "reader", tmp_path / "none"], capture_output=True, text=True, timeout=60)
+    assert (gone.returncode, gone.stderr) == (2, "vectors: cannot read the file of programs\n")
+
+
+def test_a_library_that_cannot_be_loaded_is_said_to_be_so(folder: Path) -> None:
+    done = read(folder, "toy", folder / "nowhere.so")
+    assert done.returncode == 2
+    assert "nowhere.so" in done.stderr
