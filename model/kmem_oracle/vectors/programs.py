@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op, items_of, parse
@@ -161,11 +162,7 @@ class Writer:
 
     def _rules_of(self, api: Api, asked: Asked) -> list[Clause]:
         """Return the rules of outcomes that a request is under."""
-        return [
-            each
-            for each in self.profile.clauses()
-            if each.kind == "outcome" and each.id not in UNSEEN and each.of(api) and each.applies(asked)
-        ]
+        return [each for each in rules_for(self.profile, api.name) if each.applies(asked)]
 
     def _allocate(self, api: Api, op: Op) -> Line:
         line = self._object(api, self._asked(api, op), op.out) | self._quiet(api, op)
@@ -321,6 +318,13 @@ def within(least: int, most: int = SIZE_MAX) -> Line:
     """Return the bounds of a number; the upper one is left out where there is none."""
     line: Line = {"least": least}
     return line | ({"most": most} if most < SIZE_MAX else {})
+
+
+@cache
+def rules_for(profile: Profile, name: str) -> tuple[Clause, ...]:
+    """Return the rules of outcomes that speak of a call."""
+    every = (each for each in profile.clauses() if each.kind == "outcome" and each.id not in UNSEEN)
+    return tuple(each for each in every if each.of(APIS[name]))
 
 
 def allows(rules: list[Clause], asked: Asked, answer: Answer) -> bool:
