@@ -126,8 +126,14 @@ def test_what_is_linked_to_the_reader_is_read_too(folder: Path, tmp_path: Path) 
     mine = tmp_path / "mine.c"
     mine.write_text(
         "#include <stdlib.h>\n"
+        "#include <string.h>\n"
         "void *kmalloc(size_t n, unsigned g)\n"
-        "{ (void)g; return n ? aligned_alloc(4096, (n + 4095) & ~4095ul) : (void *)16; }\n"
+        "{\n"
+        "    size_t size = 8;\n"
+        "    for (; n <= 4 << 20 && size < n; size *= 2);\n"
+        "    void *p = !n ? (void *)16 : n > 4 << 20 ? NULL : aligned_alloc(size, size);\n"
+        "    return n && p && g & 0x100 ? memset(p, 0, n) : p;\n"
+        "}\n"
         "void kfree(const void *p) { if ((size_t)p > 16) free((void *)p); }\n",
         encoding="utf-8",
     )
@@ -139,8 +145,7 @@ def test_what_is_linked_to_the_reader_is_read_too(folder: Path, tmp_path: Path) 
     passed, _, _, missing = counts(done.stdout)
     assert passed > 20
     assert missing > 200, "all that it has no calls for"
-    failed = set(re.findall(r"^FAIL ([A-Z-]+)/", done.stdout, re.MULTILINE))
-    assert failed <= {"SLAB-ALIGN-POWER", "SLAB-MAX"}, "pages alone do not align 8 KiB, and 2^64 - 1 wraps"
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_program_that_cannot_be_read_is_said_to_be_so(folder: Path, tmp_path: Path) -> None:

@@ -138,7 +138,9 @@ def _mem_liveness(_sizes: tuple[int, ...]) -> Texts:
         )
     yield rounds("a = kmalloc(2000, GFP_KERNEL); a = krealloc(a, 0, GFP_KERNEL)", 2 * ROUNDS)
     for order in range(4):
-        yield rounds(f"a = __get_free_pages(GFP_KERNEL, {order}); free_pages(a, {order})", ROUNDS >> order)
+        yield rounds(
+            f"a = __get_free_pages(GFP_KERNEL, {order}); free_pages(a, {order})", ROUNDS >> max(order - 1, 0)
+        )
     split = "s = split_page(a, 2); repeat 4 { free_pages(s[i], 0) }"
     yield rounds(f"a = __get_free_pages(GFP_KERNEL, 2); {split}", 3000)
     yield rounds("a = alloc_pages_exact(20481, GFP_KERNEL); free_pages_exact(a, 20481)")
@@ -271,7 +273,14 @@ MORE: Final[dict[str, Maker]] = {
         "alloc_pages_bulk(GFP_KERNEL, %, p); repeat % { __free_pages(p[i], 0) }", sizes=(1, 6, 20)
     ),
     "PAGE-ORDER-OF": of_sizes("get_order(%)"),
-    "PAGE-FREE-NULL": of_sizes("free_pages(NULL, %)", sizes=(0, 3)),
+    "PAGE-FREE-NULL": several(
+        of_sizes("free_pages(NULL, %)", sizes=(0, 3)),
+        texts(
+            "repeat 4 { p[i] = __get_free_pages(GFP_KERNEL, 3) }; free_pages(NULL, 3)\n"
+            "repeat 4 { q[i] = __get_free_pages(GFP_KERNEL, 3) }; repeat 4 { check(p[i]) }\n"
+            "repeat 4 { free_pages(p[i], 3); free_pages(q[i], 3) }"
+        ),
+    ),
     "VM-ZERO-SIZE": texts("a = vzalloc(0)", "a = vmalloc_array(0, 8)", "a = __vmalloc(0, GFP_KERNEL)"),
     "VM-MAX": of_sizes("a = vmalloc(%)", "a = vzalloc(%)", "a = __vmalloc(%, GFP_KERNEL)", sizes=IMPOSSIBLE),
     "VM-ARRAY": several(arrays("vmalloc_array", "vfree"), arrays("vcalloc", "vfree")),

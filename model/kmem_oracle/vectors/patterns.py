@@ -9,7 +9,7 @@ Text = str | tuple[tuple[int, str], ...]  # a script, or its parts, each to be r
 Texts = Iterable[Text]
 Maker = Callable[[tuple[int, ...]], Texts]  # from the sizes that a machine has
 PRODUCTS: Final = ("2**32, 2**32", "2**61 + 1, 8", "2**64 - 1, 2", "2**33, 2**31 + 1", "8, 2**61 + 2")
-ROUNDS: Final = 8000  # after which an allocator that keeps a page a round has lost 32 MiB
+ROUNDS: Final = 9000  # after which an allocator that keeps a page a round has lost 32 MiB
 
 
 def each(template: str, sizes: Iterable[object]) -> str:
