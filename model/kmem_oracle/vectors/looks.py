@@ -117,6 +117,8 @@ def _mem_keep(sizes: tuple[int, ...]) -> Texts:
 
 
 def _mem_usable(sizes: tuple[int, ...]) -> Texts:
+    four = "repeat 4 { p[i] = kmalloc(%, GFP_KERNEL) }; repeat 4 { ksize(p[i]) }"
+    yield each(f"{four}; repeat 4 {{ check(p[i]); kfree(p[i]) }}", SIZES)
     yield each("a = kmalloc(%, GFP_KERNEL); ksize(a); check(a); kfree(a)", sizes)
     grown = "a = krealloc(a, 2 * %, GFP_KERNEL); ksize(a); kfree(a)"
     yield each(f"a = kmalloc(%, GFP_KERNEL); {grown}", [size for size in sizes if size <= 16384])
