@@ -81,7 +81,7 @@ static void all(const unsigned char *at, size_t from, size_t to, unsigned char b
 static struct thing *living(const unsigned char *from, const unsigned char *to)
 {
     for (struct thing *t = things + 1; t <= things + last; t++)
-        if (t->live && !t->handle && t->at < to && from < t->at + t->bytes + t->guard)
+        if (t->live && t->bytes && !t->handle && t->at < to && from < t->at + t->bytes + t->guard)
             return t;
     return NULL;
 }
