@@ -29,6 +29,7 @@ def add(commands: Commands[Parser]) -> None:
         help=f"clauses to say all about, or a family to list: {', '.join(FAMILIES)}",
     )
     command.add_argument("--json", metavar="FILE", help="write it as JSON")
+    command.examples(("GFP", "the rules about masks"), ("MEM-APART", "all about one"))
     command.set_defaults(run=clauses)
 
 
@@ -51,7 +52,8 @@ def clauses(arguments: argparse.Namespace) -> int:
     else:
         for clause in chosen:
             print(f"{clause.id:20} {about.who(clause):10} {clause.sentence}")
-    write_report(arguments.json, {"clauses": [about.as_json(clause) for clause in chosen]})
+    if arguments.json is not None:  # which takes a while, as it counts the vectors
+        write_report(arguments.json, {"clauses": [about.as_json(clause) for clause in chosen]})
     return PASS
 
 

@@ -17,6 +17,7 @@ def add(commands: Commands[Parser]) -> None:
         "judge. spec/vectors.md has their format; the same version writes the same bytes.",
     )
     command.add_argument("folder", metavar="DIR", help="folder to write to; it is made if need be")
+    command.examples(("vectors", "everything, into the folder vectors"))
     command.set_defaults(run=vectors)
 
 
