@@ -22,7 +22,8 @@ COMMANDS: Final = {
     "run": "play a script, or calls as you type them",
     "judge": "judge what a kernel recorded of its allocators, or a history",
     "verify": "prove the rules",
-    "clauses": "list the rules",
+    "clauses": "list the rules, or say all about some",
+    "vectors": "write test vectors for readers in any language",
     "kernel": "build Linux kernels to judge",
     "completion": "print what a shell needs to complete these commands",
 }

@@ -82,6 +82,7 @@ FAULTS = [
     Fault(caches.OtherConstructor, "caches", "contract", ("CACHE-CTOR", "CACHE-CTOR-OWN", "MEM-KEEP")),
     Fault(caches.BulkPartial, "caches", "contract", ("CACHE-BULK",)),
     Fault(caches.CachesAnywhere, "caches", "contract", ("CACHE-ALIGN",)),
+    Fault(caches.CacheTooLarge, "caches", "linux-6.1", ("CACHE-MAX",)),
     Fault(caches.CacheSizeLess, "caches", "contract", ("CACHE-SIZE", "MEM-USABLE")),
     Fault(Kernel, "areas", "contract", ("VM-GUARD",), ((area, "GUARD", 0), (space, "GUARD", 0)), "NoGuard"),
     Fault(areas.OneFrameForTwo, "areas", "contract", ("VM-FRAME-OWN", "MEM-KEEP", "VM-CONTENTS")),

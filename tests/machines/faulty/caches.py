@@ -59,6 +59,13 @@ class CachesAnywhere(Kernel):
         return super()._create(name, size, 0, 0, ctor, dtor)
 
 
+class CacheTooLarge(Kernel):
+    def _create(
+        self, name: bytes | None, size: int, align: int, flags: int, ctor: Hook | None, dtor: Hook | None
+    ) -> int:
+        return super()._create(name, min(size, 4096), align, flags, ctor, dtor)
+
+
 class CacheSizeLess(Kernel):
     def kmem_cache_size(self, cache: int) -> int:
         return max(super().kmem_cache_size(cache) - 8, 0)
