@@ -56,14 +56,27 @@ class Shrinker:
 
     def run(self) -> Play:
         """Return the shortest script found in the time given, with its finding."""
+        self._fewer()
+        self._deadline = self._end
+        if self.best.script or self._late():
+            return self.best
+        if len(lines_of(self.best.ops)) > LONG and self._templates(MANY):
+            self._plainer_arguments()
+        self._fewer_lines()
+        return self.best
+
+    def _fewer(self) -> None:
+        """Remove calls, then make those that are left plainer."""
         self._without({"destroy", "set"})
         self._without(LOOKS)
         self._relevant()
+        if self._late():
+            return
         fits = False
         if len(self.best.ops) > FEW:
             fits = self._lives()
             if self.best.script:
-                return self.best
+                return
         if len(self.best.ops) > FEW and not fits:
             self._uniform()
             self._fewer_objects(COARSE)
@@ -78,11 +91,6 @@ class Shrinker:
         self._plainer_arguments()
         if len(self.best.ops) <= FEW:
             self._fewest()
-        self._deadline = self._end
-        if not self._late() and len(lines_of(self.best.ops)) > LONG and self._templates(MANY):
-            self._plainer_arguments()
-        self._fewer_lines()
-        return self.best
 
     def _lives(self) -> bool:
         """Try scripts that make and end what this one makes, over and over, where what is wrong is a loss."""

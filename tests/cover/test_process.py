@@ -421,7 +421,7 @@ void *vmalloc(unsigned long size) /* of an area of an odd number of pages, the s
     if (area == MAP_FAILED)
         return NULL;
     if (whole / 4096 % 2)
-        munmap(area + whole / 8192 * 4096, whole - whole / 8192 * 4096);
+        mprotect(area + whole / 8192 * 4096, whole - whole / 8192 * 4096, PROT_NONE);
     return area;
 }
 void vfree(const void *area) { (void)area; }
