@@ -27,7 +27,7 @@ from kmem_spec.profile import parse as parse_profile
 CALLS: Final = 200_000
 SECONDS: Final = 60.0
 CALL_SECONDS: Final = 5.0
-SHRINK_SECONDS: Final = 3.5
+SHRINK_SECONDS: Final = 9.0
 REPLAY_SECONDS: Final = 0.6  # a call that once hung need not be waited for as long again
 MEMORY: Final = 8 << 30  # bytes of address space that a target's process may map
 WORKERS: Final = 5
@@ -337,10 +337,12 @@ class _Hunt:
     def _shrunk(self, worker: Worker, failing: Play) -> Play:
         """Return the reduced violation; what was found is kept whatever happens on the way."""
 
+        end = time.monotonic() + self._budget.shrink
+
         def test(ops: Sequence[Op]) -> Play:
             judge = Judge(self._result.profile, waived=self._waived, looked=True)
             try:
-                return play(worker, self._target, ops, judge)
+                return play(worker, self._target, ops, judge, deadline=end)
             except CouldNotRun:
                 return Play(0)
 

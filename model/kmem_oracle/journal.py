@@ -68,7 +68,7 @@ class Journal:
     def found(self, play: Play, names: Mapping[str, int], before: Path | None = None) -> Path:
         """Keep the script of a violation, in place of the file kept `before`; return where it is."""
         assert play.finding is not None
-        script = "\n".join(lines_of(play.ops, names)) + "\n"
+        script = "\n".join(lines_of(play.told, names)) + "\n"
         mark = hashlib.sha256(script.encode()).hexdigest()[:8]
         path = self._folder / CORPUS / f"{play.finding.clause.lower()}-{mark}.kmem"
         scratch = path.with_suffix(".new")

@@ -11,10 +11,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Self
 
+from kmem_oracle.rounds import taken_by
 from kmem_oracle.script import MOST_ITEMS, Op
 from kmem_oracle.targets.console import complaints, is_error
 from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker, with_words
@@ -37,6 +38,7 @@ class Play:
     others    indices into `ops` of the calls that made or freed the other objects involved
     console   the last that a kernel printed before it died
     warned    what a kernel complained of, in lines
+    script    the calls that people are shown, where these have fewer lines: calls may be skipped, or follow
     """
 
     calls: int
@@ -45,6 +47,12 @@ class Play:
     others: tuple[int, ...] = ()
     console: str = ""
     warned: tuple[str, ...] = ()
+    script: tuple[Op, ...] = ()
+
+    @property
+    def told(self) -> tuple[Op, ...]:
+        """Return the calls of the reproducer, as people are shown it."""
+        return self.script or self.ops
 
 
 def play(
@@ -122,6 +130,10 @@ class Playing:
         self, judge: Judge, chunk: list[Op], records: list[Record], notes: list[RawNote], death: Death | None
     ) -> Play | None:
         """Judge a chunk."""
+        if death is not None and death.wild:
+            return self._wild(judge, chunk, death)
+        if death is not None and death.index >= len(chunk):  # after its last call, which is to blame then
+            records, death = records[: len(chunk) - 1], replace(death, index=len(chunk) - 1)
         take, event_of = judge.take, self._reader.event
         known = self._past.append
         self._reader.begin(notes)
@@ -137,7 +149,7 @@ class Playing:
             return self._complained(judge)
         if death.unusable:
             raise CouldNotRun(with_words(death.unusable, death.said))
-        lost_op = chunk[min(death.index, len(chunk) - 1)]  # after its last call, nothing was asked of it
+        lost_op = chunk[death.index]
         known(lost_op)
         finding = judge.lose(self._reader.lost(lost_op, death.told()))
         return None if finding is None else self._found(finding, death.console)
@@ -151,6 +163,15 @@ class Playing:
             return None
         finding = judge.complain(error)
         return None if finding is None else self._found(finding, "".join(told))
+
+    def _wild(self, judge: Judge, chunk: list[Op], death: Death) -> Play | None:
+        """Judge a chunk of which nothing is known, since the target wrote over that."""
+        if death.unusable:
+            raise CouldNotRun(with_words(death.unusable, death.said))
+        blamed = next((op for op in chunk if op.out and not taken_by(op)), chunk[0])
+        self._past += chunk
+        finding = judge.lose(self._reader.lost(blamed, death.told()))
+        return None if finding is None else self._found(finding, death.console)
 
     def _over(self) -> Play:
         """Return how many calls there were, without a violation."""

@@ -8,11 +8,15 @@ them as a whole, round by round; only short ones are taken apart call by call.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import replace
 from typing import Final
 
+from kmem_oracle.lifecycles import repeated_lives
 from kmem_oracle.plainer import SHAPED, plainer_calls, with_plainer
 from kmem_oracle.play import Play
+from kmem_oracle.polish import shorter
+from kmem_oracle.render import lines_of
 from kmem_oracle.rounds import LONGEST_PATTERN, Round, in_order, made_by, parts_of, renumbered
 from kmem_oracle.script import ID_PLACES, Op
 from kmem_oracle.syntax import HANDLES
@@ -26,6 +30,12 @@ FEW: Final = 12  # calls below which a script needs no template
 MOST_PARTS: Final = 60  # parts of a script that counts as regular
 SHORT: Final = 400  # calls up to which a regular script is taken apart call by call
 COARSE: Final = 32  # parts into which the objects of a long script are cut
+LARGE: Final = 30_000  # calls of a script of few lines that is not worth its time any further
+LONG: Final = 15  # lines above which a template of MANY rounds is worth trying
+MANY: Final = 300
+ENOUGH: Final = 3  # lines of a script that need not become fewer
+LAST: Final = 0.3  # of the time is for the lines, at least
+LOOKS: Final = frozenset({"locate", "measure", "describe", "look", "compute"})  # roles that change nothing
 BOUND: Final = frozenset({"create", "set", "split", "map"})  # calls that others must follow or precede
 
 Test = Callable[[Sequence[Op]], Play]
@@ -40,15 +50,34 @@ class Shrinker:
         self.best = failing
         self._clause = failing.finding.clause
         self._test = test
-        self._deadline = time.monotonic() + seconds
+        self._end = time.monotonic() + seconds
+        self._deadline = self._end - LAST * seconds
         self._tried: set[int] = set()
 
     def run(self) -> Play:
         """Return the shortest script found in the time given, with its finding."""
+        self._fewer()
+        self._deadline = self._end
+        if self.best.script or self._late():
+            return self.best
+        if len(lines_of(self.best.ops)) > LONG and self._templates(MANY):
+            self._plainer_arguments()
+        self._fewer_lines()
+        return self.best
+
+    def _fewer(self) -> None:
+        """Remove calls, then make those that are left plainer."""
         self._without({"destroy", "set"})
+        self._without(LOOKS)
         self._relevant()
+        if self._late():
+            return
         fits = False
         if len(self.best.ops) > FEW:
+            fits = self._lives()
+            if self.best.script:
+                return
+        if len(self.best.ops) > FEW and not fits:
             self._uniform()
             self._fewer_objects(COARSE)
             fits = self._templates()
@@ -62,7 +91,30 @@ class Shrinker:
         self._plainer_arguments()
         if len(self.best.ops) <= FEW:
             self._fewest()
-        return self.best
+
+    def _lives(self) -> bool:
+        """Try scripts that make and end what this one makes, over and over, where what is wrong is a loss."""
+        if self._clause != "MEM-LIVENESS":
+            return False
+        for script in repeated_lives(self.best.ops):
+            if self._late():
+                return False
+            if not self._try(script):
+                continue
+            if len(script) > LARGE:
+                self.best = replace(self.best, script=tuple(script))
+            else:
+                self._fewer_rounds()
+            return True
+        return False
+
+    def _fewer_lines(self) -> None:
+        """Make the text shorter, where it is long; what is shown may then hold calls that are skipped."""
+        if self._late() or len(lines_of(self.best.ops)) <= ENOUGH:
+            return
+        script = shorter(self.best.ops, self._try, self._late)
+        if script != self.best.ops:
+            self.best = replace(self.best, script=script)
 
     def _is_regular(self) -> bool:
         """Say whether the script consists of few parts, counting what repeats as one."""
@@ -84,7 +136,7 @@ class Shrinker:
         self.best = play
         return True
 
-    def _without(self, roles: set[str]) -> None:
+    def _without(self, roles: Set[str]) -> None:
         """Try to do without the calls of these roles, of all or of one, but for the last call."""
         for gone in (roles, *({role} for role in sorted(roles))):
             *past, last = self.best.ops
@@ -105,7 +157,7 @@ class Shrinker:
             if wanted and self._try(with_births(ops, [*kept[:-1], True])):
                 return
         window = 8
-        while window < len(ops) // 2:
+        while window < len(ops) // 2 and not self._late():
             late = [index >= len(ops) - window for index in range(len(ops))]
             if self._try(ops[-window:]) or self._try(with_births(ops, late)):
                 return
@@ -125,14 +177,17 @@ class Shrinker:
         if masks != list(self.best.ops):
             self._try(masks)
 
-    def _templates(self) -> bool:
-        """Try scripts that only repeat: a call made and undone, many made, many made and undone."""
+    def _templates(self, most: int = 0) -> bool:
+        """Try scripts that only repeat: a call made and undone, many made, many made and undone.
+
+        Of fewer calls than now, or up to `most` rounds: long, and yet of few lines.
+        """
         for shape in self._shapes():
             ops = self.best.ops
             last = max(index for index, op in enumerate(ops) if op is shape)
             before = with_births(ops, [index == last for index in range(len(ops))])[:-1]
             for count in CYCLES:
-                if 2 * count >= len(self.best.ops) or self._late():
+                if 2 * count >= max(len(self.best.ops), 2 * most + 1) or self._late():
                     break
                 if any(self._try(ops) for ops in repeated(shape, count, before)):
                     self._fewer_rounds()

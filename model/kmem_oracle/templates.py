@@ -71,4 +71,7 @@ def repeated(op: Op, count: int, before: Sequence[Op] = ()) -> Iterator[list[Op]
     yield [*before, *made, *all_undone]
     yield [*before, *made, *undone[0], again[0], again[1]]
     yield [*before, *made, *half, *again[: count // 2]]
+    holes = [call for calls in undone[::2] for call in calls]
+    if width == 1 and APIS[op.api].role != "create":
+        yield [*before, *made, *holes, *(Op("check", 0, (item,)) for item in items[1:count:2])]
     yield [*before, *made, *all_undone, *again]

@@ -12,24 +12,32 @@ from dataclasses import dataclass
 from typing import Final
 
 from kmem_oracle.script import Op
+from kmem_oracle.thread_losses import CYCLES
 from kmem_spec.gfp import GFP_ATOMIC, GFP_KERNEL, GFP_NOWAIT, ZERO
 from kmem_spec.units import PAGE_SIZE
 
 STEPS: Final = 900  # times that each thread acts in a round; it makes two calls then at most
 ROUNDS: Final = 3
 KEPT: Final = 16  # objects of a thread that live at a time
+FEW_STEPS: Final = 150  # of a round that is played CYCLES times
+FEW_KEPT: Final = 4  # objects of a thread in it
+LARGE: Final = (32_768, 131_072)  # bytes of its objects
 HANDED: Final = 0.15  # share of the objects that another thread frees
 SIZES: Final = (8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192)
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadPhase:
-    """Calls made alone, then rounds of calls side by side, then calls made alone again."""
+    """Calls made alone, then rounds of calls side by side, then calls made alone again.
+
+    cycles   how often all that is made, one time after the other on the same target
+    """
 
     name: str
     before: list[Op]
     rounds: list[list[list[Op]]]
     after: list[Op]
+    cycles: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,7 @@ class Programs:
             ),
             "areas": ("vmalloc", "vfree"),
             "everything": ("kmalloc", "kfree"),
+            "losses": ("kmalloc", "kfree"),
         }
         return [name for name, calls in needs.items() if self.apis.issuperset(calls)]
 
@@ -79,6 +88,9 @@ class Programs:
         if name == "births":
             rounds = [[self.births() for _ in range(self.threads)] for _ in range(ROUNDS)]
             return ThreadPhase(name, before, rounds, after)
+        if name == "losses":
+            programs, frees = self.round(self.large(), steps=FEW_STEPS, kept=FEW_KEPT)
+            return ThreadPhase(name, before, [programs], frees, CYCLES)
         kinds = self.kinds(name, before, after)
         made: list[Op] = []
         rounds = []
@@ -102,7 +114,7 @@ class Programs:
             return self.pools(before, after)
         if name == "areas":
             return self.areas()
-        others = [each for each in self.names() if each not in ("births", "everything")]
+        others = [each for each in self.names() if each not in ("births", "everything", "losses")]
         return [kind for each in others for kind in self.kinds(each, before, after)]
 
     def kmallocs(self, *, resizes: bool) -> list[Kind]:
@@ -128,6 +140,27 @@ class Programs:
             return Kind(make, free, use)
 
         return [kind(size) for size in sizes]
+
+    def large(self) -> list[Kind]:
+        """Return large objects of one family, of which few that are lost use up the memory."""
+
+        def kind(make: Op, free: Op) -> Kind:
+            return Kind(
+                lambda item: make._replace(out=item),
+                lambda item: free._replace(args=(item, *free.args[1:])),
+                lambda item: Op("check", 0, (item,)),
+            )
+
+        families = [[kind(Op("kmalloc", 0, (size, GFP_KERNEL)), Op("kfree", 0, (0,))) for size in LARGE]]
+        if self.apis >= {"__get_free_pages", "free_pages"}:
+            blocks = [
+                (Op("__get_free_pages", 0, (GFP_KERNEL, order)), Op("free_pages", 0, (0, order)))
+                for order in (3, 5)
+            ]
+            families.append([kind(make, free) for make, free in blocks])
+        if self.apis >= {"vmalloc", "vfree"}:
+            families.append([kind(Op("vmalloc", 0, (size,)), Op("vfree", 0, (0,))) for size in LARGE])
+        return self.random.choice(families)
 
     def caches(self, before: list[Op], after: list[Op]) -> list[Kind]:
         """Return objects of two caches, one of them with a constructor."""
@@ -195,20 +228,22 @@ class Programs:
 
         return [kind(pages) for pages in (1, 2, 5)]
 
-    def round(self, kinds: list[Kind]) -> tuple[list[list[Op]], list[Op]]:
+    def round(
+        self, kinds: list[Kind], *, steps: int = STEPS, kept: int = KEPT
+    ) -> tuple[list[list[Op]], list[Op]]:
         """Return a program for each thread, and the call that frees each object should it be left."""
         programs: list[list[Op]] = [[] for _ in range(self.threads)]
         live: list[list[tuple[int, Kind]]] = [[] for _ in range(self.threads)]
         handed: list[list[tuple[int, Kind]]] = [[] for _ in range(self.threads)]
         frees = []
-        for _ in range(STEPS):
+        for _ in range(steps):
             for thread, program in enumerate(programs):
                 if handed[thread] and self.random.random() < 0.4:
                     item, kind = handed[thread].pop(0)
                     program.append(kind.free(item))
                 mine = live[thread]
                 draw = self.random.random()
-                if (draw < 0.5 and len(mine) < KEPT) or not mine:
+                if (draw < 0.5 and len(mine) < kept) or not mine:
                     kind = self.random.choice(kinds)
                     item, self.next = self.next, self.next + 1
                     program.append(kind.make(item))

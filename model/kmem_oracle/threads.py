@@ -14,9 +14,12 @@ from kmem_oracle.targets.process import CouldNotRun, Death, Run, Target, Worker
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import CHUNK
 from kmem_oracle.thread_history import NEED_ORDER, Row, alone, ordered
+from kmem_oracle.thread_losses import Losses
 from kmem_oracle.thread_programs import Programs, ThreadPhase
-from kmem_spec.finding import Finding
+from kmem_spec.calls import Call
+from kmem_spec.finding import Finding, show
 from kmem_spec.judge import Judge
+from kmem_spec.liveness import RETRIES
 
 MOST: Final = 64
 AGAIN: Final = 5  # times that a phase is played again after it showed a violation
@@ -58,15 +61,16 @@ def campaign(
             apis = run.apis
             if not run.in_c:
                 raise CouldNotRun(
-                    f"{target.label}: threads need a shared library as target and a C compiler (cc, or $CC)"
+                    f"{target.label}: threads need a library as target, and a C compiler (cc, or $CC)"
                 )
         judge = Judge(promised, waived=waived | NEED_ORDER, looked=True)
+        liveness = "MEM-LIVENESS" not in waived
         result = Result(target.label, promised, seed, apis)
         begin = time.monotonic()
         try:
             for phase in _phases(seed, apis, threads):
                 progress(phase.name, result)
-                play = ThreadPlay(worker, target, judge).play(phase)
+                play = ThreadPlay(worker, target, judge, liveness=liveness).play(phase)
                 result.calls += play.calls
                 if play.finding is not None:
                     result.play, result.phase = play, f"{phase.name}, {threads} threads"
@@ -82,7 +86,7 @@ def campaign(
             again = 0
             for _ in range(AGAIN):
                 fresh = Judge(promised, waived=waived | NEED_ORDER, looked=True)
-                again += ThreadPlay(worker, target, fresh).play(phase).finding is not None
+                again += ThreadPlay(worker, target, fresh, liveness=liveness).play(phase).finding is not None
             assert isinstance(result.play, Threaded)
             result.play = replace(result.play, threads=threads, again=again)
         if result.play is not None:
@@ -108,8 +112,8 @@ def _phases(seed: int, apis: frozenset[str], threads: int) -> Iterator[ThreadPha
 class ThreadPlay:
     """One phase on a freshly loaded target."""
 
-    def __init__(self, worker: Worker, target: Target, judge: Judge) -> None:
-        """Load nothing yet."""
+    def __init__(self, worker: Worker, target: Target, judge: Judge, *, liveness: bool) -> None:
+        """Load nothing yet; `liveness` says that losses are judged."""
         self._worker = worker
         self._target = target
         self._judge = judge
@@ -117,6 +121,9 @@ class ThreadPlay:
         self._rows: list[Row] = []  # by event
         self._base = 0
         self._time = 0
+        self._dead = False
+        self._losses = Losses()
+        self._liveness = liveness
 
     def play(self, phase: ThreadPhase) -> Threaded:
         """Play the phase until the first violation.
@@ -127,14 +134,31 @@ class ThreadPlay:
         self._base = self._judge.events
         with self._worker.open(self._target) as run:
             finding = self._alone(run, phase.before)
-            for programs in phase.rounds:
-                if finding is None:
-                    finding = self._together(run, programs)
-            if finding is None:
-                finding = self._alone(run, phase.after)
+            for _ in range(phase.cycles):
+                for programs in phase.rounds:
+                    if finding is None and not self._dead:
+                        finding = self._together(run, programs)
+                if finding is None and not self._dead:
+                    finding = self._alone(run, phase.after)
+                if finding is None and not self._dead and phase.cycles > 1:
+                    finding = self._lost_memory()
+                if finding is not None or self._dead:
+                    break
         if finding is None:
             return Threaded(len(self._rows))
         return self._found(finding)
+
+    def _lost_memory(self) -> Finding | None:
+        """End a round from empty to empty, and judge whether memory is lost."""
+        shape = self._losses.end()
+        if shape is None or not self._liveness:
+            return None
+        text = (
+            f"{show(Call(*shape))} gave NULL to half of its calls or more, in {RETRIES} rounds "
+            "in a row of the same calls of threads; an earlier one was refused none, and all was freed "
+            "in between"
+        )
+        return replace(self._judge.finding("MEM-LIVENESS", text), event=self._judge.events - 1)
 
     def _alone(self, run: Run, ops: Sequence[Op]) -> Finding | None:
         """Play calls by one thread."""
@@ -145,7 +169,8 @@ class ThreadPlay:
             finding = self._judged(alone(chunk, records, self._time))
             if finding is None and death is not None:
                 finding = self._lost([chunk[min(death.index, len(chunk) - 1)]], death)
-            if finding is not None or death is not None:
+            self._dead = death is not None
+            if finding is not None or self._dead:
                 return finding
         return None
 
@@ -156,6 +181,7 @@ class ThreadPlay:
         rows = ordered(programs, lanes)
         self._time = max((row.end for row in rows), default=0) + 1
         finding = self._judged(rows)
+        self._dead = death is not None
         if finding is None and death is not None:
             if death.unusable:
                 raise CouldNotRun(f"{self._target.label}: {death.unusable}")
@@ -174,6 +200,7 @@ class ThreadPlay:
             if event is None:
                 continue
             self._rows.append(row)
+            self._losses.call(row.op, got=row.record[0] != 0)
             finding = self._judge.take(*event)
             if finding is not None:
                 return finding

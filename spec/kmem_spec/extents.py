@@ -19,6 +19,7 @@ CHUNK_SHIFT: Final = 10  # pages to a chunk, log2
 IN_CHUNK: Final = (1 << CHUNK_SHIFT) - 1
 IN_PAGE: Final = PAGE_SIZE - 1
 PAGE_WORDS: Final = PAGE_SIZE // WORD
+HUGE: Final = 1 << 36  # bytes of an extent above which it is kept apart from the bits, which would be many
 FEW: Final = 1 << CHUNK_SHIFT  # pages of an extent whose chunks are kept
 ONES: Final = [(1 << words) - 1 for words in range(PAGE_WORDS + 1)]  # masks of the first words
 
@@ -51,7 +52,7 @@ class IndexedSpans(Spans):
     Most pages are slabs: their extents have one length and starts that agree modulo it. Two such are the
     same or apart, so on a *uniform* page the table itself answers. Other pages have a bit for each word.
     Words are exact as long as extents start on words: then two of them share a byte if and only if they
-    share a word. The rare others go to `odd`, a plain table that is asked as well.
+    share a word. The rare others, and what is HUGE, go to `odd`, a plain table that is asked as well.
 
     `inside` says of a page what lies in it without covering it whole: a bit for each word, or if the page is
     uniform minus (length * 4096 + start modulo length), though all its extents may be gone again; `parts_of`
@@ -71,7 +72,7 @@ class IndexedSpans(Spans):
 
     def apart(self, start: int, length: int) -> bool:
         """Say whether the extent shares no byte with any in the table."""
-        if start & 7 or self.odd:
+        if start & 7 or length > HUGE or self.odd:
             return super().apart(start, length)
         offset = start & IN_PAGE
         if length >= PAGE_SIZE or offset + length > PAGE_SIZE:
@@ -96,7 +97,7 @@ class IndexedSpans(Spans):
             return
         self._start = -1
         offset = key & IN_PAGE
-        if key & 7:
+        if key & 7 or value > HUGE:
             self.odd[key] = value
         elif value >= PAGE_SIZE or offset + value > PAGE_SIZE:
             self._put_over_pages(key, value)
@@ -118,7 +119,7 @@ class IndexedSpans(Spans):
         value = self.pop(key)
         page = key >> PAGE_SHIFT
         used = self.inside.get(page, 0)
-        if key & 7:
+        if key & 7 or value > HUGE:
             del self.odd[key]
         elif used < 0:
             return  # on a uniform page the table is all there is

@@ -193,3 +193,18 @@ def test_runs_of_one_length_across_page_borders(length: int, others: float) -> N
     for start in list(spans):
         indexed.drop(start)
     assert_index_is_empty(indexed)
+
+
+def test_what_is_huge_has_the_same_answers_and_does_not_fill_the_index() -> None:
+    indexed = IndexedSpans()
+    huge = 1 << 44
+    assert indexed.apart(PAGE_SIZE, huge)
+    indexed.put(PAGE_SIZE, huge)
+    assert not (indexed.inside or indexed.pages_of)
+    assert not indexed.apart(huge, 8)
+    assert not indexed.apart(0, PAGE_SIZE + 8)
+    assert indexed.apart(0, PAGE_SIZE)
+    indexed.put(0, PAGE_SIZE)
+    indexed.drop(PAGE_SIZE)
+    assert indexed.apart(huge, 8)
+    assert not indexed.apart(8, huge)

@@ -17,7 +17,7 @@ from kmem_oracle.script import Op, parse
 from kmem_oracle.targets.model import open_model
 from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker, describe_exit
 from kmem_oracle.targets.records import AHEAD, CHUNK, DONE, ONE_NOTE, SKIPPED
-from kmem_oracle.targets.wire import receive, receive_marked, send
+from kmem_oracle.targets.wire import LENGTH, LONGEST, MARK, Inbox, receive, receive_marked, report, send
 from kmem_oracle.targets.worker import OUT_OF_MEMORY
 from kmem_spec.apis import KERNEL_APIS
 from kmem_spec.calls import CONSTRUCTED
@@ -410,6 +410,30 @@ def test_the_model_takes_every_call_that_a_library_may_have() -> None:
     assert set(KERNEL_APIS) <= MODEL_APIS
 
 
+SHORT = """
+#include <stddef.h>
+#include <sys/mman.h>
+void *vmalloc(unsigned long size) /* of an area of an odd number of pages, the second half is missing */
+{
+    size_t whole = (size + 4095) / 4096 * 4096;
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    char *area = mmap(NULL, whole, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (area == MAP_FAILED)
+        return NULL;
+    if (whole / 4096 % 2)
+        mprotect(area + whole / 8192 * 4096, whole - whole / 8192 * 4096, PROT_NONE);
+    return area;
+}
+void vfree(const void *area) { (void)area; }
+"""
+ABSURD = """
+#include <stdlib.h>
+void *kmalloc(size_t size, unsigned gfp) { (void)gfp; return size ? aligned_alloc(16, 16) : (void *)16; }
+void kfree(const void *p) { (void)p; }
+size_t ksize(const void *p) { return p > (void *)16 ? (size_t)-1 : 0; }
+"""
+
+
 # Messages.
 
 
@@ -453,3 +477,67 @@ def test_half_a_message_is_the_end() -> None:
         os.close(writer)
         assert receive(reader) is None
         os.close(reader)
+
+
+def test_what_is_no_message_of_the_workers_is_dropped() -> None:
+    reader, writer = os.pipe()
+    try:
+        inbox = Inbox(reader)
+        assert not inbox.arrives(0)
+        os.write(writer, b"noise" * 1000 + MARK[:7])
+        report(writer, "pid", 7)
+        os.write(writer, MARK + LENGTH.pack(LONGEST + 1) + b"too long")
+        os.write(writer, MARK + LENGTH.pack(4) + b"[{}]")
+        os.write(writer, MARK + LENGTH.pack(3) + b"\xff\xfe]")
+        report(writer, "done")
+        assert inbox.arrives(0)
+        assert [inbox.message(), inbox.message()] == [("pid", 7), ("done",)]
+        os.write(writer, MARK + LENGTH.pack(9) + b"[")
+        assert not inbox.arrives(0)
+        os.close(writer)
+        assert inbox.arrives(0)
+        assert inbox.message() is None
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.needs("cc")
+@pytest.mark.parametrize("driver", ["c", "python"])
+def test_what_a_target_writes_over_is_laid_to_a_call_that_a_caller_may_make(
+    driver: str, targets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KMEM_ORACLE_DRIVER", driver)
+    outcome = played(
+        library(build.bad("scribbles", directory=targets)), "repeat 30 { a = kmalloc(8, GFP_KERNEL) }"
+    )
+    assert outcome.finding is not None
+    assert outcome.finding.clause == "MEM-RETURNS"
+    assert "wrote over memory that is not its own" in outcome.finding.message
+    assert len(outcome.ops) == 30
+
+
+@pytest.mark.needs("cc")
+@pytest.mark.parametrize("driver", ["c", "python"])
+@pytest.mark.parametrize(("pages", "sees"), [(2**16 + 1, True), (2**16, False)])
+def test_what_is_too_large_to_be_touched_as_a_whole_is_touched_at_its_ends(
+    driver: str, pages: int, sees: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KMEM_ORACLE_DRIVER", driver)
+    short = build.shared(SHORT, tmp_path)
+    outcome = played(library(short), f"a = vmalloc({pages} * 4096); vfree(a)")
+    assert (outcome.finding is not None) == sees
+    if outcome.finding is not None:
+        assert outcome.finding.clause == "MEM-RETURNS"
+        assert "touching it" in outcome.finding.message
+
+
+@pytest.mark.needs("cc")
+@pytest.mark.parametrize("driver", ["c", "python"])
+def test_a_usable_size_beyond_all_memory_is_judged(
+    driver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KMEM_ORACLE_DRIVER", driver)
+    absurd = build.shared(ABSURD, tmp_path)
+    outcome = played(library(absurd), "a = kmalloc(8, GFP_KERNEL); b = kmalloc(8, GFP_KERNEL)")
+    assert outcome.finding is not None
+    assert outcome.finding.clause == "MEM-APART"

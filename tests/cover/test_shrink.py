@@ -124,7 +124,10 @@ def reduced(sees: Callable[[Toy, Op], str], ops: Sequence[Op]) -> list[str]:
     assert again.finding is not None
     assert again.finding.clause == failing.finding.clause
     assert len(best.ops) <= len(failing.ops)
-    return lines_of(best.ops)
+    shown = toy.play(best.told)
+    assert shown.finding is not None
+    assert shown.finding.clause == failing.finding.clause
+    return lines_of(best.told)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -17,6 +17,7 @@ from kmem_oracle.targets.process import CouldNotRun, Lane, Target
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import DONE, SKIPPED, SPOILT, Record
 from kmem_oracle.thread_history import NEED_ORDER, Row, alone, ordered
+from kmem_oracle.thread_losses import Losses
 from kmem_oracle.thread_programs import Programs
 from kmem_oracle.threads import AGAIN, Threaded, campaign
 from kmem_spec.apis import APIS
@@ -24,6 +25,7 @@ from kmem_spec.calls import CONSTRUCTED
 from kmem_spec.finding import Finding
 from kmem_spec.gfp import GFP_KERNEL
 from kmem_spec.judge import Judge
+from kmem_spec.liveness import RETRIES
 from kmem_spec.profile import load
 
 K = GFP_KERNEL
@@ -228,17 +230,144 @@ def test_a_deadlock_is_a_finding(tmp_path: Path) -> None:
     assert "did not return" in result.play.finding.message
 
 
+def checked(target: Target, calls: int = 60_000) -> Result:
+    return campaign(
+        target,
+        threads=4,
+        profile="",
+        seed=1,
+        budget=Budget(calls=calls),
+        waived=frozenset(),
+        progress=lambda *_: None,
+    )
+
+
 def test_threads_of_a_target_that_is_no_library_are_declined() -> None:
-    with pytest.raises(CouldNotRun, match="a shared library"):
-        campaign(
-            Target("malloc", "", "malloc:"),
-            threads=2,
-            profile="",
-            seed=1,
-            budget=Budget(),
-            waived=frozenset(),
-            progress=lambda *_: None,
-        )
+    with pytest.raises(CouldNotRun, match="a library"):
+        checked(Target("model", "", "model"))
+
+
+@pytest.mark.needs("cc")
+def test_malloc_is_called_from_threads() -> None:
+    result = checked(Target("malloc", "", "malloc:"), 10_000)
+    assert result.play is None
+    assert result.calls >= 10_000
+
+
+UNLOCKED_MALLOC = """
+#include <stdlib.h>
+#include <string.h>
+static struct block { struct block *next; } *list;
+static char memory[48 << 20] __attribute__((aligned(1 << 16))), *top = memory;
+static void *take(void)
+{
+    struct block *b = list;
+    if (!b)
+        return top + 65536 > memory + sizeof memory ? NULL : (top += 65536) - 65536;
+    for (volatile int i = 0; i < 200; i++)
+        ;
+    list = b->next;
+    return b;
+}
+int posix_memalign(void **p, size_t align, size_t size)
+{
+    return size > 65536 || align > 65536 || !(*p = take()) ? 12 : 0;
+}
+void *calloc(size_t n, size_t size)
+{
+    void *p = n <= 65536 && size <= 65536 && n * size <= 65536 ? take() : NULL;
+    return p ? memset(p, 0, n * size) : NULL;
+}
+void *realloc(void *p, size_t size) { return size > 65536 ? NULL : p; }
+void free(void *p)
+{
+    struct block *b = p;
+    if (b) {
+        b->next = list;
+        list = b;
+    }
+}
+size_t malloc_usable_size(void *p) { return p ? 65536 : 0; }
+"""
+
+
+@pytest.mark.needs("cc")
+def test_a_malloc_without_a_lock_is_found(tmp_path: Path) -> None:
+    result = checked(Target("malloc", str(build.shared(UNLOCKED_MALLOC, tmp_path)), "mine"))
+    assert result.play is not None
+    assert result.play.finding is not None
+    assert result.play.finding.clause in {"MEM-APART", "MEM-KEEP", "MEM-RETURNS"}
+
+
+LOSES = """
+#include <pthread.h>
+#include <sched.h>
+#include <stddef.h>
+#include <string.h>
+#define BLOCK (1ul << 17)
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct block { struct block *next; } *list;
+static char memory[32 << 20] __attribute__((aligned(1 << 17))), *top = memory;
+void *kmalloc(size_t size, unsigned gfp)
+{
+    if (!size)
+        return (void *)16;
+    if (size > BLOCK)
+        return NULL;
+    pthread_mutex_lock(&lock);
+    struct block *b = list;
+    if (b)
+        list = b->next;
+    else if (top + BLOCK <= memory + sizeof memory)
+        b = (void *)top, top += BLOCK;
+    sched_yield();
+    pthread_mutex_unlock(&lock);
+    return b && gfp & 0x100 ? memset(b, 0, size) : b;
+}
+void kfree(const void *p)
+{
+    struct block *b = (void *)p;
+    if (p <= (void *)16 || (TRIES && pthread_mutex_trylock(&lock)))
+        return; /* what is freed while another call is on is lost */
+    if (!TRIES)
+        pthread_mutex_lock(&lock);
+    b->next = list;
+    list = b;
+    pthread_mutex_unlock(&lock);
+}
+"""
+
+
+@pytest.mark.needs("cc")
+@pytest.mark.parametrize("tries", [0, 1])
+def test_memory_that_is_lost_between_threads_is_found(tries: int, tmp_path: Path) -> None:
+    library = build.shared(LOSES, tmp_path, f"-DTRIES={tries}")
+    result = checked(Target("library", str(library), "mine"), 90_000)
+    if not tries:
+        assert result.play is None
+        return
+    assert result.play is not None
+    assert result.play.finding is not None
+    assert result.play.finding.clause == "MEM-LIVENESS"
+    assert "in a row of the same calls of threads" in result.play.finding.message
+
+
+def test_a_shape_is_lost_after_rounds_in_a_row_that_refuse_half_of_it() -> None:
+    losses = Losses()
+
+    def ends(got: int, refused: int) -> tuple[str, tuple[int, ...]] | None:
+        for place in range(got + refused):
+            losses.call(Op("kmalloc", 1, (64, K)), got=place < got)
+        losses.call(Op("kfree", 0, (1,)), got=False)
+        return losses.end()
+
+    assert all(ends(2, 2) is None for _ in range(2 * RETRIES)), "nothing was ever served"
+    assert ends(4, 0) is None
+    assert all(ends(2, 2) is None for _ in range(RETRIES - 1))
+    assert ends(3, 1) is None
+    assert all(ends(2, 2) is None for _ in range(RETRIES - 1))
+    assert ends(0, 4) == ("kmalloc", (64, K))
+    assert losses.judged == 2 * RETRIES
 
 
 def shown() -> Threaded:

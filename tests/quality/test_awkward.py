@@ -1,4 +1,4 @@
-"""Targets that crash, hang, leave, eat memory or talk: each is judged or declined, and check survives."""
+"""Targets that crash, hang, leave, eat memory, talk, fork or write where they may not: check survives."""
 
 from __future__ import annotations
 
@@ -17,13 +17,20 @@ DECLINED: Final = {
     "no_symbols": "exports none",
 }
 VIOLATIONS: Final = {
+    "closes_descriptors": "MEM-RETURNS",
+    "crashes_in_thread": "MEM-RETURNS",
     "eats_in_kmalloc": "MEM-RETURNS",
     "error_address": "MEM-NULL",
     "exits_in_kfree": "MEM-RETURNS",
     "hangs_in_tenth_kmalloc": "MEM-RETURNS",
+    "ignores_signals": "MEM-RETURNS",
+    "scribbles": "MEM-RETURNS",
+    "smashes_stack": "MEM-RETURNS",
     "wild_address": "MEM-RETURNS",
 }
-CORRECT: Final = ["noisy", "only_two", "reserves"]
+CORRECT: Final = ["forks", "leaves_child", "noisy", "only_two", "reserves", "writes_descriptors"]
+FEW: Final = "20000"  # calls, which reach what these do
+MARK: Final = "300.25"  # seconds that leaves_child's process sleeps, which nobody else does
 
 
 def test_every_awkward_target_is_tried() -> None:
@@ -40,8 +47,12 @@ def test_what_cannot_be_loaded_or_has_no_call_is_declined_in_one_line(
     assert len(checked.output.splitlines()) == 1
 
 
+@pytest.mark.parametrize("driver", ["c", "python"])
 @pytest.mark.parametrize("name", VIOLATIONS)
-def test_what_a_call_does_to_its_process_is_a_violation(name: str, targets: Path, tmp_path: Path) -> None:
+def test_what_a_call_does_to_its_process_is_a_violation(
+    name: str, driver: str, targets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KMEM_ORACLE_DRIVER", driver)
     checked = check(build.bad(name, directory=targets), tmp_path, "--call-time", "1")
     assert (checked.status, checked.verdict) == (1, "violation"), checked.output
     assert checked.clause == VIOLATIONS[name]
@@ -49,8 +60,22 @@ def test_what_a_call_does_to_its_process_is_a_violation(name: str, targets: Path
 
 
 @pytest.mark.needs("linux")  # elsewhere it is addresses that are limited, whether they are used or not
+@pytest.mark.parametrize("driver", ["c", "python"])
 @pytest.mark.parametrize("name", CORRECT)
-def test_noise_and_few_symbols_are_no_violation(name: str, targets: Path, tmp_path: Path) -> None:
-    checked = check(build.bad(name, directory=targets), tmp_path)
+def test_noise_few_symbols_and_forks_are_no_violation(
+    name: str, driver: str, targets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KMEM_ORACLE_DRIVER", driver)
+    checked = check(build.bad(name, directory=targets), tmp_path, "--calls", FEW)
     assert (checked.status, checked.verdict) == (0, "pass"), checked.output
     assert len(checked.output) < 1000
+    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if MARK in path_text(path)]
+    assert not left
+
+
+def path_text(path: Path) -> str:
+    """Return a file of /proc as text, nothing where its process has ended meanwhile."""
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except OSError:
+        return ""

@@ -10,17 +10,7 @@ from tests.quality.checking import check
 from tests.targets import build
 
 pytestmark = pytest.mark.needs("cc")
-CALLS: Final = 6  # of a reproducer; the head of a `repeat` is none
-# Losses that show only in a cascade or as a count on top of another call's; their reproducers take more.
-LONGER: Final = {
-    "SPLIT_LOSES": 60,
-    "EXACT_FREE_TAIL": 60,
-    "DESTROY_LEAKS": 30,
-    "KFREE_BULK_FORGETS": 20,
-    "BULK_FAIL_LEAKS": 12,
-    "COUNTER_8_BITS": 40,
-    "LARGE_LEAKS_PAGE": 10,
-}
+LINES: Final = 25  # of a reproducer
 SEEDS: Final = (1,)
 
 
@@ -43,5 +33,4 @@ def test_each_fault_is_found_and_its_reproducer_is_short(
     checked = check(build.library(fault, directory=targets), tmp_path, "--seed", str(seed))
     assert checked.status == 1, checked.output
     assert checked.clause in build.clauses().get(fault, {checked.clause}) - {""}
-    calls = [line for line in checked.script if not line.lstrip().startswith("repeat ")]
-    assert 0 < len(calls) <= LONGER.get(fault, CALLS), "\n".join(checked.script)
+    assert 0 < len(checked.script) <= LINES, "\n".join(checked.script)

@@ -48,7 +48,7 @@ def _violation(result: Result, found: Found) -> dict[str, object]:
         "sentence": clause.sentence,
         "source": clause.source,
         "message": finding.message,
-        "script": lines_of(found.play.ops, NAMES[result.profile.gfp]),
+        "script": lines_of(found.play.told, NAMES[result.profile.gfp]),
         "times": found.times,
         "files": [],
     }

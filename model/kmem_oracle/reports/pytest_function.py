@@ -19,7 +19,7 @@ def pytest_function(result: Result, name: str, profile: str) -> str:
     target = result.target
     if Path(target).is_file():
         target = str(Path(target).resolve())
-    script = "\n".join(lines_of(result.play.ops, NAMES[result.profile.gfp]))
+    script = "\n".join(lines_of(result.play.told, NAMES[result.profile.gfp]))
     names, waived = ("CALLER, replay", ", waived=CALLER") if clause.who == "allocator" else ("replay", "")
     return f'''# {clause.id}: {clause.sentence}
 # Source   {clause.source}

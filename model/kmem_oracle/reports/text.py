@@ -38,7 +38,7 @@ def save(folder: str, result: Result, suffix: str = "") -> str:
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     file = path / f"{clause.lower()}-seed-{result.seed}{suffix}.kmem"
-    script = lines_of(result.play.ops, NAMES[result.profile.gfp])
+    script = lines_of(result.play.told, NAMES[result.profile.gfp])
     head = f"# {clause}: {CLAUSES[clause].sentence}\n# kmem-oracle run {file.name} --on {result.target}\n"
     file.write_text(head + "\n".join(script) + "\n", encoding="utf-8")
     return str(file)
@@ -59,7 +59,7 @@ def _how(play: Play, phase: str, names: Mapping[str, int]) -> list[str]:
     """Return how a violation comes about: the script, or what threads did."""
     if isinstance(play, Threaded):
         return [f"  phase    {phase}", *columns.lines(play, names)]
-    script = lines_of(play.ops, names)
+    script = lines_of(play.told, names)
     count = f"{len(script)} line{'s' if len(script) != 1 else ''}"
     where = f", from phase {phase!r}:" if phase else ":"
     return [f"  script   {count}{where}", *(f"    {line}" for line in script)]

@@ -13,10 +13,17 @@ from kmem_oracle.targets.opened import Function
 from kmem_oracle.targets.records import DONE, HEADER, NULL_SEEN, SPOILT, TOUCHING, Notes, Seen
 from kmem_spec.apis import APIS
 from kmem_spec.gfp import ZERO
-from kmem_spec.units import SIZE_MAX, ZERO_SIZE_PTR
+from kmem_spec.units import PAGE_SIZE, SIZE_MAX, ZERO_SIZE_PTR
 
 ZEROING: Final = frozenset(api.name for api in APIS.values() if api.zeroes)
 MEASURED: Final = frozenset(api.name for api in APIS.values() if api.family == "kmalloc")
+# Bytes up to which a call may serve what is too large to be touched as a whole: then its ends are.
+SERVED: Final = {
+    api.name: 1 << 45 if api.family == "vmalloc" else (1 << 31) - 1
+    for api in APIS.values()
+    if api.role == "allocate" and api.family in {"vmalloc", "kv"}
+}
+HIGHEST: Final = 1 << 36  # bytes of a usable size: more is as absurd, and takes the judge long
 
 
 @dataclass(slots=True, eq=False)
@@ -91,18 +98,33 @@ class Hands:
         """Look at a new object of no cache, fill it and hold it."""
         if result == 0:
             return NULL_SEEN
+        zeroed = gfp & ZERO != 0 or api in ZEROING
         if result == ZERO_SIZE_PTR or size > self.largest or not self.access.reachable(result, size):
             self.held[out] = new_held((result, 0, 0, False, None))
-            return (result, -1, -1, -1, DONE)
+            nonzero = -1
+            if result != ZERO_SIZE_PTR and self.largest < size <= SERVED.get(api, 0):
+                nonzero = self._ends(result, size, out, zeroed=zeroed)
+            return (result, -1, nonzero, changed, DONE)
         usable = -1
         if api in MEASURED and self.measure is not None:
-            usable = self.measure(result) or 0
+            usable = min(self.measure(result) or 0, HIGHEST)
         self.words[1] = TOUCHING
-        zeroed = gfp & ZERO != 0 or api in ZEROING
         nonzero = self.access.nonzero(result, 0, size) if zeroed else -1
         self.access.fill(result, size, out)
         self.held[out] = new_held((result, size, size, zeroed, None))
         return (result, usable, nonzero, changed, DONE)
+
+    def _ends(self, start: int, size: int, identifier: int, *, zeroed: bool) -> int:
+        """Touch the first and the last page of what is large; return where zero is missing, or -1."""
+        if not self.access.reachable(start, size):
+            return -1
+        self.words[1] = TOUCHING
+        nonzero = -1
+        for begin in (0, size - PAGE_SIZE):
+            if zeroed and nonzero < 0:
+                nonzero = self.access.nonzero(start, begin, begin + PAGE_SIZE)
+            self.access.fill(start + begin, PAGE_SIZE, identifier)
+        return nonzero
 
     def take_from(self, home: Home, api: str, out: int, result: int, gfp: int) -> Seen:
         """Look at a new object of a cache or pool, fill it and hold it."""
@@ -114,7 +136,7 @@ class Hands:
             return (result, -1, -1, -1, DONE)
         usable = nonzero = changed = -1
         if home.cache and self.measure_cache is not None:
-            usable = self.measure_cache(home.handle) or 0
+            usable = min(self.measure_cache(home.handle) or 0, HIGHEST)
         self.words[1] = TOUCHING
         zeroed = gfp & ZERO != 0 or api in ZEROING
         if zeroed:

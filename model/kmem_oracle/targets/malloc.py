@@ -68,6 +68,20 @@ class Malloc:
             "free_pages": self.free_pages,
         }
 
+    def symbols(self, over: str) -> dict[str, int]:
+        """Return the addresses of the same calls in C, of the library of that path, put over this one.
+
+        None where usable sizes are not told: those calls keep nothing, and cannot know them.
+        """
+        if self._usable is None:
+            return {}
+        library = ctypes.CDLL(over)
+        functions = (self._memalign, self._calloc, self._realloc, self._free, self._usable)
+        put_over = library.kmem_oracle_over
+        put_over.argtypes, put_over.restype = [ctypes.c_void_p] * len(functions), None
+        put_over(*(ctypes.cast(function, ctypes.c_void_p) for function in functions))
+        return {name: ctypes.cast(library[name], ctypes.c_void_p).value or 0 for name in self.functions()}
+
     def kmalloc(self, size: int, gfp: int) -> int:
         """Put kmalloc over posix_memalign, with the alignment that the size earns."""
         if size == 0:

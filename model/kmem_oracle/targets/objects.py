@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kmem_oracle.script import ID_ZERO_SIZE
-from kmem_oracle.targets.hands import MEASURED, NOTHING, Hands, new_held
+from kmem_oracle.targets.hands import HIGHEST, MEASURED, NOTHING, Hands, new_held
 from kmem_oracle.targets.records import CALLING, DONE, NULL_SEEN, SKIP_SEEN, SPOILT, TOUCHING, Seen
 from kmem_spec.apis import APIS
 from kmem_spec.gfp import ZERO
@@ -72,7 +72,7 @@ class ObjectCalls(Hands):
                 nonzero = access.nonzero(result, old, min(high, size))
         usable = -1
         if self.measure is not None and api in MEASURED:
-            usable = self.measure(result) or 0
+            usable = min(self.measure(result) or 0, HIGHEST)
         access.fill(result, size, out)
         self.held[out] = new_held((result, size, high if high > size else size, zeroed, None))
         return (result, usable, nonzero, changed, DONE)

@@ -7,7 +7,6 @@ import fcntl
 import functools
 import mmap
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -29,9 +28,12 @@ from kmem_oracle.targets.records import (
     AHEAD,
     CHUNK,
     COUNT,
+    GUARD,
+    GUARD_AT,
     HEADER,
     LANE_AT,
     NOTE,
+    NOTES,
     NOTES_AT,
     OPS_AT,
     PART,
@@ -42,7 +44,7 @@ from kmem_oracle.targets.records import (
     RawNote,
     Record,
 )
-from kmem_oracle.targets.wire import Message, receive, send
+from kmem_oracle.targets.wire import Inbox, Message, send
 from kmem_oracle.targets.worker import OUT_OF_MEMORY
 
 LOAD_SECONDS: Final = 20.0
@@ -51,6 +53,7 @@ EXIT_SECONDS: Final = 5.0  # for a worker to end all that its target has started
 PROCESSOR_SHARE: Final = (
     0.3  # of a call's time limit that may be processor time: a loop shows sooner than a wait
 )
+SCRIBBLED: Final = "or a call behind it wrote over memory that is not its own"
 PIPE_BYTES: Final = 1 << 20  # room for a chunk of calls, so that sending one does not wait for the child
 
 
@@ -81,6 +84,7 @@ class Death:
     unusable   why it cannot be judged any further, where it is not its call that is to blame
     console    the last that a kernel printed
     said       the last line that it wrote to its streams
+    wild       whether it wrote over what was seen of the chunk, so that any of its calls may be to blame
     """
 
     index: int
@@ -88,6 +92,7 @@ class Death:
     unusable: str = ""
     console: str = ""
     said: str = ""
+    wild: bool = False
 
     def told(self) -> str:
         """Return how it died, with its own last words."""
@@ -122,6 +127,7 @@ class Worker:
         """
         self.call_seconds = call_seconds
         self._parts = max(AHEAD, threads)
+        self._threads = threads
         self._native = native
         self._guest = guest
         self.memory_limit = memory_limit
@@ -135,6 +141,8 @@ class Worker:
         with _shared_file() as file:
             file.truncate(SHARED if self._guest else HEADER.size + self._parts * PART)
             self._memory = mmap.mmap(file.fileno(), 0)
+            for part in range(self._parts):
+                self._guard(part)
             environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
             # Some malloc libraries want static TLS, of which a process has only what this reserves.
             environment.setdefault("GLIBC_TUNABLES", "glibc.rtld.optional_static_tls=65536")
@@ -153,6 +161,7 @@ class Worker:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._out, self._in = self._process.stdin, self._process.stdout
+        self._inbox = Inbox(self._in.fileno())
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with contextlib.suppress(OSError):  # the system's limit may be lower; then sending waits a little
                 fcntl.fcntl(self._out, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
@@ -191,7 +200,8 @@ class Worker:
         self.settle()
         self._loading = target
         self._answered = False
-        driver = compiled() if self._native and target.kind == "library" else None
+        kinds = ("library",) if self._threads == 1 else ("library", "malloc")
+        driver = compiled() if self._native and target.kind in kinds else None
         self.tell(
             ("open", target.kind, target.name, self.memory_limit, "" if driver is None else str(driver)),
             marked=True,
@@ -202,8 +212,8 @@ class Worker:
         if self._ending is not None and not self.waiting(0):
             return False
         self.load(target)
-        while not self._answered and self._arrives(0):
-            message = receive(self._in.fileno())
+        while not self._answered and self._inbox.arrives(0):
+            message = self._inbox.message()
             self._early.append(message)
             self._answered = message is None or message[0] != "pid"
         return self._answered
@@ -221,15 +231,11 @@ class Worker:
 
     def message(self) -> Message | None:
         """Return the next message of the worker, None if it is gone."""
-        return self._early.popleft() if self._early else receive(self._in.fileno())
+        return self._early.popleft() if self._early else self._inbox.message()
 
     def waiting(self, seconds: float) -> bool:
         """Say whether a message arrives within that time."""
-        return bool(self._early) or self._arrives(seconds)
-
-    def _arrives(self, seconds: float) -> bool:
-        """Say whether something is there to be received within that time."""
-        return bool(select.select([self._in], [], [], seconds)[0])
+        return bool(self._early) or self._inbox.arrives(seconds)
 
     def tell(self, message: Message, *, marked: bool = False) -> None:
         """Send a message, marked to the worker, else to its child; who is gone shows in the next answer."""
@@ -253,6 +259,18 @@ class Worker:
         begin = HEADER.size + part * PART + TIMES_AT
         return list(TIMES.iter_unpack(self._memory[begin : begin + count * TIMES.size]))
 
+    def _guard(self, part: int) -> None:
+        """Write a word behind a part that nothing of ours changes."""
+        begin = HEADER.size + part * PART + GUARD_AT
+        self._memory[begin : begin + len(GUARD)] = GUARD
+
+    def is_intact(self, part: int) -> bool:
+        """Say whether the word behind a part is as it was; if not, make it so."""
+        begin = HEADER.size + part * PART + GUARD_AT
+        intact = self._memory[begin : begin + len(GUARD)] == GUARD
+        self._guard(part)
+        return intact
+
     def put(self, part: int, data: bytes) -> None:
         """Lay the packed calls of a chunk into that part of the shared memory."""
         begin = HEADER.size + part * PART + OPS_AT
@@ -260,13 +278,13 @@ class Worker:
 
     def records(self, part: int, count: int) -> list[Record]:
         """Return the first records of a chunk, whose records lie in that part of the shared memory."""
-        begin = HEADER.size + part * PART
+        begin, count = HEADER.size + part * PART, min(count, CHUNK)
         return list(RECORD.iter_unpack(self._memory[begin : begin + count * RECORD.size]))
 
     def notes(self, part: int) -> list[RawNote]:
         """Return the notes that were made during a chunk, in order."""
         begin = HEADER.size + part * PART + NOTES_AT
-        count = COUNT.unpack_from(self._memory, begin)[0]
+        count = min(COUNT.unpack_from(self._memory, begin)[0], NOTES)
         begin += COUNT.size
         return list(NOTE.iter_unpack(self._memory[begin : begin + count * NOTE.size])) if count else []
 
@@ -364,6 +382,9 @@ class Run:
         if not how:
             message = self._worker.message()
             if message is not None and message[0] == "done":
+                if not self._worker.is_intact(part):
+                    self._kill()
+                    return [], [], Death(0, SCRIBBLED, wild=True)
                 self._sent.popleft()
                 self.printed += [str(text) for text in message[1:]]
                 return self._worker.records(part, count), self._worker.notes(part), None
@@ -374,6 +395,9 @@ class Run:
                 self._await_exit()
             else:
                 how = "ended the worker" if message is None else self._exit(message)
+        if not self._worker.is_intact(part):
+            how = f"{SCRIBBLED}, and {how}"
+            return [], [], Death(0, how, unusable, console, self._said, wild=True)
         index, doing, begun = self._worker.position()
         if begun != part:  # it died before the first call of this chunk
             return [], [], Death(0, how, unusable, console, self._said)

@@ -27,9 +27,9 @@ from kmem_oracle.targets.family import LINUX, die_with_parent, end_children, tak
 from kmem_oracle.targets.last_words import await_end
 from kmem_oracle.targets.library import open_library
 from kmem_oracle.targets.malloc import Malloc
-from kmem_oracle.targets.native import NativeDriver, names
+from kmem_oracle.targets.native import NativeDriver, build, compiler, names
 from kmem_oracle.targets.opened import Gone, Opened, Unusable
-from kmem_oracle.targets.wire import receive, receive_marked, send
+from kmem_oracle.targets.wire import receive, receive_marked, report
 
 # Address space is reserved by the terabyte by allocators that use little of it; Linux can limit what is used.
 MEMORY: Final = resource.RLIMIT_DATA if LINUX else resource.RLIMIT_AS
@@ -78,7 +78,7 @@ def main(memory_fd: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)  # what the target itself may have forked
         end_children()  # and what has left its group
-        send(outbox, ("exit", os.waitstatus_to_exitcode(status), said))
+        report(outbox, "exit", os.waitstatus_to_exitcode(status), said)
 
 
 def _run(
@@ -91,28 +91,22 @@ def _run(
     native: ctypes.CDLL | None,
 ) -> None:
     """Load the target, then run chunks of calls until told to stop."""
-    send(outbox, ("pid", os.getpid()))
+    child = os.getpid()
+    report(outbox, "pid", child)
     _be_quiet()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if limit and kind != "model":
         resource.setrlimit(MEMORY, (limit, limit))
     try:
-        target = _open(kind, name)
+        target = _open(kind, name, in_c=native is not None)
     except Unusable as error:
-        send(outbox, ("unusable", str(error)))
+        report(outbox, "unusable", str(error))
         return
     packed = native is not None and bool(target.symbols)
-    send(
-        outbox,
-        (
-            "ready",
-            " ".join(sorted(runnable(target.functions))),
-            target.profile,
-            " ".join(names(native)) if native is not None and packed else "",
-            int(target.seen),
-            " ".join(sorted(target.files)),
-        ),
-    )
+    calls = " ".join(sorted(runnable(target.functions)))
+    codes = " ".join(names(native)) if native is not None and packed else ""
+    files = " ".join(sorted(target.files))
+    report(outbox, "ready", calls, target.profile, codes, int(target.seen), files)
     gc.disable()
     if native is not None and packed:
         in_c = NativeDriver(native, shared, target.symbols, target.largest, target.hook)
@@ -125,36 +119,37 @@ def _run(
     try:
         while (message := receive(inbox)) is not None and message[0] in ("ops", "file"):
             if message[0] == "file":
-                send(outbox, ("text", target.files[str(message[1])]()))
+                report(outbox, "text", target.files[str(message[1])]())
                 continue
             ops = message[2]
             assert isinstance(ops, list)
             driver.run(ops, int(str(message[1])))
-            send(outbox, ("done",))
+            _done(outbox, child)
     except Gone as gone:
-        send(outbox, ("gone", str(gone)))
+        report(outbox, "gone", str(gone))
     except Unusable as error:
-        send(outbox, ("unusable", str(error)))
+        report(outbox, "unusable", str(error))
 
 
 def _run_kernel(inbox: int, outbox: int, shared: mmap.mmap, memory_fd: int, name: str) -> None:
     """Boot a kernel, then run chunks of calls in it until told to stop."""
     from kmem_oracle.targets.booted import Booted
 
-    send(outbox, ("pid", os.getpid()))
+    report(outbox, "pid", os.getpid())
     _be_quiet()
     try:
         kernel = Booted(name, shared, memory_fd)
     except Unusable as error:
-        send(outbox, ("unusable", str(error)))
+        report(outbox, "unusable", str(error))
         return
-    send(outbox, ("pid", kernel.pid))  # whose processor time tells a loop from a wait
+    report(outbox, "pid", kernel.pid)  # whose processor time tells a loop from a wait
     said = kernel.said
-    send(outbox, ("ready", " ".join(sorted(kernel.calls)), kernel.profile, " ".join(said.codes), 1, ""))
+    calls = " ".join(sorted(kernel.calls))
+    report(outbox, "ready", calls, kernel.profile, " ".join(said.codes), 1, "")
     try:
         _serve_packed(inbox, outbox, kernel, kernel.news)
     except Gone as gone:
-        send(outbox, ("gone", str(gone), kernel.console()))
+        report(outbox, "gone", str(gone), kernel.console())
 
 
 def _be_quiet() -> None:
@@ -175,6 +170,7 @@ class Packed(Protocol):
 
 def _serve_packed(inbox: int, outbox: int, driver: Packed, news: Callable[[], str] | None = None) -> None:
     """Run chunks of calls that lie packed in the shared memory; pass on what a kernel prints meanwhile."""
+    child = os.getpid()
     while (message := receive(inbox)) is not None and message[0] in ("packed", "threads"):
         base, *counts = (int(str(number)) for number in message[1:])
         if message[0] == "packed":
@@ -183,13 +179,20 @@ def _serve_packed(inbox: int, outbox: int, driver: Packed, news: Callable[[], st
             try:
                 driver.run_threads(base, counts)
             except OSError as error:
-                send(outbox, ("unusable", f"{len(counts)} threads cannot be started: {error.strerror}"))
+                report(outbox, "unusable", f"{len(counts)} threads cannot be started: {error.strerror}")
                 return
-        send(outbox, ("done",) if news is None else ("done", news()))
+        _done(outbox, child, *(() if news is None else (news(),)))
 
 
-def _open(kind: str, name: str) -> Opened:
-    """Open a target.
+def _done(outbox: int, child: int, *news: str) -> None:
+    """Say that a chunk is done; a copy of the child that the target has forked ends here."""
+    if os.getpid() != child:
+        os._exit(0)
+    report(outbox, "done", *news)
+
+
+def _open(kind: str, name: str, *, in_c: bool) -> Opened:
+    """Open a target, to be driven in C or not.
 
     Errors   Unusable
     """
@@ -198,7 +201,9 @@ def _open(kind: str, name: str) -> Opened:
 
         return open_model(name)
     if kind == "malloc":
-        return Opened(Malloc(name).functions(), Native())
+        over = build("over.c", compiler()) if in_c else None
+        calls = Malloc(name)
+        return Opened(calls.functions(), Native(), symbols={} if over is None else calls.symbols(str(over)))
     if kind == "exec":
         from kmem_oracle.targets.line_calls import open_command
 

@@ -143,6 +143,9 @@ class NativeDriver:
         hook.argtypes, hook.restype = [_POINTER, _POINTER], None
         self._memory = ctypes.addressof(ctypes.c_ubyte.from_buffer(memory))
         self._driver: int = make(self._memory, PATTERN, LARGEST, largest, ZERO)
+        part_forks = library.kmem_oracle_part_forks
+        part_forks.argtypes, part_forks.restype = [_POINTER, ctypes.c_uint64], None
+        part_forks(self._driver, len(memory))
         for name, address in symbols.items():
             if not bind(self._driver, name.encode(), address):
                 raise AssertionError(f"the driver in C knows no {name}")

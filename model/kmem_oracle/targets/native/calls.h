@@ -71,7 +71,7 @@ static void resize(struct driver *d, enum call call, u64 out, const u64 *a)
             r->nonzero = nonzero(start, old, high < size ? high : size);
     }
     if (kmalloc && d->target.ksize)
-        r->usable = (s64)d->target.ksize((void *)start);
+        r->usable = at_most(d->target.ksize((void *)start));
     fill(d, start, size, out);
     hold(d, out, start, size, high > size ? high : size, zeroed, NULL);
 }

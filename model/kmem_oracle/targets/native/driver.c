@@ -104,6 +104,25 @@ static void asleep(void)
     d->ran |= d->quiet << 1;
 }
 
+static struct driver *forked_driver;
+static u64 shared_size;
+
+/* A copy of this process that the target has forked writes to memory of its own, not to the parent's. */
+static void forked(void)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    if ((void *)syscall(SYS_mmap, forked_driver->memory, shared_size, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED)
+        _exit(OUT_OF_MEMORY);
+}
+
+/* Keep forks of this process apart; `size` bytes are shared with the parent. */
+void kmem_oracle_part_forks(struct driver *d, u64 size)
+{
+    forked_driver = d;
+    shared_size = size;
+    pthread_atfork(NULL, NULL, forked);
+}
+
 /* Return a new driver over memory shared with the parent. */
 struct driver *kmem_oracle_driver(unsigned char *memory, const unsigned char *pattern, u64 longest, u64 largest,
                                   unsigned gfp_zero)

@@ -59,6 +59,7 @@ struct part {
     u64 words[CHUNK * MOST_WORDS];
     struct times times[CHUNK];
     struct header header; /* of a thread */
+    u64 guard;            /* the parent's */
 };
 
 /* A cache or a pool. `built` is the id whose pattern is the constructed state of its objects, 0 for none.

@@ -5,6 +5,9 @@
 
 #include "memory.h"
 
+#define HIGHEST (1l << 36)
+#define MOST_AREA (1ul << 45)  /* bytes that an area may have at all */
+#define MOST_KV 0x7ffffffful   /* bytes that kvmalloc serves at most */
 #define PATIENCE 20 /* times that a thread lets others go on, for an object that one of them makes */
 
 static const struct held null_held = {.live = true};
@@ -109,6 +112,9 @@ static bool spoilt(struct driver *d, u64 id, const struct held *held)
     return offset >= 0;
 }
 
+/* Return a usable size as a record holds it: beyond HIGHEST it is as absurd, and takes the judge long. */
+static s64 at_most(u64 size) { return size > HIGHEST ? HIGHEST : (s64)size; }
+
 /* Look at a new object of no cache, fill it and hold it. */
 static void take(struct driver *d, u64 out, const void *result, u64 size, bool zeroed, bool measured)
 {
@@ -122,12 +128,27 @@ static void take(struct driver *d, u64 out, const void *result, u64 size, bool z
         return;
     }
     if (measured && d->target.ksize)
-        r->usable = (s64)d->target.ksize(result);
+        r->usable = at_most(d->target.ksize(result));
     doing(d, TOUCHING);
     if (zeroed)
         r->nonzero = nonzero(start, 0, size);
     fill(d, start, size, out);
     hold(d, out, start, size, size, zeroed, NULL);
+}
+
+/* Do the same; what is too large to be touched as a whole, up to `most` bytes, is touched at both ends. */
+static void take_large(struct driver *d, u64 out, const void *result, u64 size, bool zeroed, u64 most)
+{
+    u64 start = (u64)result;
+    take(d, out, result, size, zeroed, false);
+    if (start <= ZERO_SIZE || size <= d->largest || size > most || !reachable(start, PAGE_SIZE))
+        return;
+    doing(d, TOUCHING);
+    for (u64 begin = 0; begin < size; begin += size - PAGE_SIZE) {
+        if (zeroed && d->record->nonzero < 0)
+            d->record->nonzero = nonzero(start, begin, begin + PAGE_SIZE);
+        fill(d, start + begin, PAGE_SIZE, out);
+    }
 }
 
 /* Look at a new object of a cache or pool, fill it and hold it. */

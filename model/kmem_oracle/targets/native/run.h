@@ -33,19 +33,19 @@ static void run_one(struct driver *d, enum call call, u64 out, const u64 *a)
     case CALL_kmalloc_array:
         return take(d, out, t->kmalloc_array(a[0], a[1], (gfp_t)a[2]), product(a[0], a[1]), third, true);
     case CALL_kcalloc: return take(d, out, t->kcalloc(a[0], a[1], (gfp_t)a[2]), product(a[0], a[1]), true, true);
-    case CALL_kvmalloc: return take(d, out, t->kvmalloc(a[0], (gfp_t)a[1]), a[0], second, false);
-    case CALL_kvzalloc: return take(d, out, t->kvzalloc(a[0], (gfp_t)a[1]), a[0], true, false);
+    case CALL_kvmalloc: return take_large(d, out, t->kvmalloc(a[0], (gfp_t)a[1]), a[0], second, MOST_KV);
+    case CALL_kvzalloc: return take_large(d, out, t->kvzalloc(a[0], (gfp_t)a[1]), a[0], true, MOST_KV);
     case CALL_kvmalloc_array:
-        return take(d, out, t->kvmalloc_array(a[0], a[1], (gfp_t)a[2]), product(a[0], a[1]), third, false);
-    case CALL_kvcalloc: return take(d, out, t->kvcalloc(a[0], a[1], (gfp_t)a[2]), product(a[0], a[1]), true, false);
+        return take_large(d, out, t->kvmalloc_array(a[0], a[1], (gfp_t)a[2]), product(a[0], a[1]), third, MOST_KV);
+    case CALL_kvcalloc: return take_large(d, out, t->kvcalloc(a[0], a[1], (gfp_t)a[2]), product(a[0], a[1]), true, MOST_KV);
     case CALL_alloc_pages_exact: return take(d, out, t->alloc_pages_exact(a[0], (gfp_t)a[1]), a[0], second, false);
-    case CALL_vmalloc: return take(d, out, t->vmalloc(a[0]), a[0], false, false);
-    case CALL_vzalloc: return take(d, out, t->vzalloc(a[0]), a[0], true, false);
-    case CALL_vmalloc_user: return take(d, out, t->vmalloc_user(a[0]), a[0], true, false);
-    case CALL_vmalloc_32: return take(d, out, t->vmalloc_32(a[0]), a[0], false, false);
-    case CALL_vmalloc_array: return take(d, out, t->vmalloc_array(a[0], a[1]), product(a[0], a[1]), false, false);
-    case CALL_vcalloc: return take(d, out, t->vcalloc(a[0], a[1]), product(a[0], a[1]), true, false);
-    case CALL___vmalloc: return take(d, out, t->__vmalloc(a[0], (gfp_t)a[1]), a[0], second, false);
+    case CALL_vmalloc: return take_large(d, out, t->vmalloc(a[0]), a[0], false, MOST_AREA);
+    case CALL_vzalloc: return take_large(d, out, t->vzalloc(a[0]), a[0], true, MOST_AREA);
+    case CALL_vmalloc_user: return take_large(d, out, t->vmalloc_user(a[0]), a[0], true, MOST_AREA);
+    case CALL_vmalloc_32: return take_large(d, out, t->vmalloc_32(a[0]), a[0], false, MOST_AREA);
+    case CALL_vmalloc_array: return take_large(d, out, t->vmalloc_array(a[0], a[1]), product(a[0], a[1]), false, MOST_AREA);
+    case CALL_vcalloc: return take_large(d, out, t->vcalloc(a[0], a[1]), product(a[0], a[1]), true, MOST_AREA);
+    case CALL___vmalloc: return take_large(d, out, t->__vmalloc(a[0], (gfp_t)a[1]), a[0], second, MOST_AREA);
     case CALL___get_free_pages:
         return take(d, out, (void *)t->__get_free_pages((gfp_t)a[0], (unsigned)a[1]), block(d, a[1]),
                     a[0] & d->gfp_zero, false);
