@@ -11,10 +11,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Self
 
+from kmem_oracle.recorder import History, Recorder
 from kmem_oracle.script import MOST_ITEMS, Op
 from kmem_oracle.targets.console import complaints, is_error
 from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker, with_words
@@ -37,6 +38,7 @@ class Play:
     others    indices into `ops` of the calls that made or freed the other objects involved
     console   the last that a kernel printed before it died
     warned    what a kernel complained of, in lines
+    history   what happened, where the judge was one that writes it down
     """
 
     calls: int
@@ -45,6 +47,7 @@ class Play:
     others: tuple[int, ...] = ()
     console: str = ""
     warned: tuple[str, ...] = ()
+    history: History | None = None
 
 
 def play(
@@ -112,11 +115,17 @@ class Playing:
             judge.start_over()
             self._base = judge.events
         self.feed()
-        if not self._chunks:
-            return self._over()
-        records, notes, death = self._run.finish()
-        outcome = self._read(judge, self._chunks.popleft(), records, notes, death)
-        return self._over() if outcome is None and death is not None else outcome
+        outcome = None
+        over = not self._chunks
+        if not over:
+            records, notes, death = self._run.finish()
+            outcome = self._read(judge, self._chunks.popleft(), records, notes, death)
+            over = death is not None
+        if outcome is None and over:
+            outcome = self._over()
+        if outcome is not None and isinstance(judge, Recorder):
+            outcome = replace(outcome, history=judge.history(self._past))
+        return outcome
 
     def _read(
         self, judge: Judge, chunk: list[Op], records: list[Record], notes: list[RawNote], death: Death | None
