@@ -67,6 +67,13 @@ class FreeLists:
         self._frames = frames
         self._slab_at = slab_at
 
+    def watch(self, slab_at: dict[int, FreeLists]) -> None:
+        """Enter slabs into another table from now on.
+
+        Needs    no slab yet
+        """
+        self._slab_at = slab_at
+
     @property
     def unused(self) -> bool:
         """Whether no object is live."""

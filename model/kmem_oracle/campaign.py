@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from kmem_oracle.generate import Generator, Phase, in_groups
 from kmem_oracle.journal import Journal
 from kmem_oracle.pipeline import Pipeline
 from kmem_oracle.play import DRIVERS, Play, play
+from kmem_oracle.recorder import MOST, History, Recorder
 from kmem_oracle.script import Op
 from kmem_oracle.shrink import Shrinker
 from kmem_oracle.targets.by_bytes import CONTENTS
@@ -74,6 +76,7 @@ class Result:
     warned    what a kernel complained of, and how often
     generated whether the calls were generated, to exercise every clause that the target has calls for
     lacking   calls of a script that were not made, since the target has no such call
+    histories what happened, phase by phase, in the last phases; where that was asked for
     """
 
     target: str
@@ -92,6 +95,13 @@ class Result:
     generated: bool = False
     warned: Counter[str] = field(default_factory=Counter)
     lacking: frozenset[str] = frozenset()
+    histories: list[tuple[str, History]] = field(default_factory=list)
+
+    def remember(self, phase: str, history: History) -> None:
+        """Keep a history, and of those before it no more than MOST events in all."""
+        self.histories.append((phase, history))
+        while len(self.histories) > 1 and sum(len(each.ops) for _, each in self.histories) > MOST:
+            del self.histories[0]
 
 
 Progress = Callable[[str, Result], None]
@@ -111,6 +121,8 @@ class Course:
     share       which phases are its own: every `share[1]`-th from `share[0]` on
     table       count the clauses by phase
     stopped     says that another part of the campaign has found what it was after
+    history     keep what happened in what is found, as it is when reduced
+    histories   keep what happened in the last phases, too
     """
 
     keep_going: bool = False
@@ -118,6 +130,8 @@ class Course:
     share: tuple[int, int] = (0, 1)
     table: bool = False
     stopped: Callable[[], bool] = _never
+    history: bool = False
+    histories: bool = False
 
 
 def campaign(
@@ -163,10 +177,21 @@ def campaign(
     return result
 
 
+def judge_for(profile: Profile, waived: frozenset[str] = frozenset(), *, history: bool = False) -> Judge:
+    """Return a judge of what a driver of ours tells; `history` says that it is to write it down."""
+    return (Recorder if history else Judge)(profile, waived=waived, looked=True)
+
+
 def replay(
-    target: Target, ops: Sequence[Op], *, profile: str, budget: Budget, waived: frozenset[str]
+    target: Target,
+    ops: Sequence[Op],
+    *,
+    profile: str,
+    budget: Budget,
+    waived: frozenset[str],
+    history: bool = False,
 ) -> Result:
-    """Judge one script on a target, as it stands.
+    """Judge one script on a target, as it stands; `history` says that what happened is to be kept.
 
     Errors   CouldNotRun, ProfileError
     """
@@ -176,12 +201,14 @@ def replay(
             result = Result(target.label, promised, 0, run.apis)
             result.lacking = frozenset(op.api for op in ops).difference(run.apis, DRIVERS)
             waived |= frozenset() if run.seen else CONTENTS
-        judge = Judge(promised, waived=waived, looked=True)
+        judge = judge_for(promised, waived, history=history)
         begin = time.monotonic()
         outcome = play(worker, target, ops, judge)
         result.seconds = time.monotonic() - begin
         result.calls, result.counts = outcome.calls, judge.counts()
         result.warned.update(outcome.warned)
+        if outcome.history is not None:
+            result.remember("", outcome.history)
         if outcome.finding is not None:
             result.play = outcome
             result.found.append(Found(outcome, ""))
@@ -231,7 +258,10 @@ class _Hunt:
                 self._progress(path.name, result)
                 outcome = play(workers[0], self._target, ops, self._judge())
                 result.calls += outcome.calls
+                if outcome.history is not None:
+                    result.remember(path.name, outcome.history)
                 if outcome.finding is not None:
+                    outcome = self._with_history(outcome, partial(self._test, workers[0]))
                     self._keep(Found(outcome, f"found before: {path.name}"))
         if result.found and not course.keep_going:
             return
@@ -242,6 +272,8 @@ class _Hunt:
         for phase, outcome, worker in pipeline.played(self._judge()):
             result.calls += outcome.calls
             result.warned.update(outcome.warned)
+            if outcome.history is not None:
+                result.remember(phase.name, outcome.history)
             if outcome.finding is not None:
                 self._take(phase, outcome, worker)
             if self._journal is not None or course.table:
@@ -276,7 +308,8 @@ class _Hunt:
     def _judge(self, besides: frozenset[str] = frozenset()) -> Judge:
         """Return the judge that does without some more clauses."""
         if besides not in self._judges:
-            self._judges[besides] = Judge(self._result.profile, waived=self._waived | besides, looked=True)
+            waived = self._waived | besides
+            self._judges[besides] = judge_for(self._result.profile, waived, history=self._course.histories)
         return self._judges[besides]
 
     def _counts(self) -> dict[str, int]:
@@ -337,24 +370,32 @@ class _Hunt:
     def _shrunk(self, worker: Worker, failing: Play) -> Play:
         """Return the reduced violation; what was found is kept whatever happens on the way."""
 
-        end = time.monotonic() + self._budget.shrink
-
-        def test(ops: Sequence[Op]) -> Play:
-            judge = Judge(self._result.profile, waived=self._waived, looked=True)
-            try:
-                return play(worker, self._target, ops, judge, deadline=end)
-            except CouldNotRun:
-                return Play(0)
-
+        limit = self._target.shrink or self._budget.shrink
+        test = partial(self._test, worker, end=time.monotonic() + limit)
         seconds, worker.call_seconds = worker.call_seconds, min(worker.call_seconds, REPLAY_SECONDS)
-        shrinker = Shrinker(failing, test, self._target.shrink or self._budget.shrink)
+        shrinker = Shrinker(failing, test, limit)
         try:
-            return shrinker.run()
+            return self._with_history(shrinker.run(), partial(self._test, worker))
         except KeyboardInterrupt:
             self._result.interrupted = True
             return shrinker.best
         finally:
             worker.call_seconds = seconds
+
+    def _test(self, worker: Worker, ops: Sequence[Op], end: float = float("inf")) -> Play:
+        """Play a script by itself, until `end` on the monotonic clock."""
+        judge = judge_for(self._result.profile, self._waived, history=self._course.history)
+        try:
+            return play(worker, self._target, ops, judge, deadline=end)
+        except CouldNotRun:
+            return Play(0)
+
+    def _with_history(self, failing: Play, test: Callable[[Sequence[Op]], Play]) -> Play:
+        """Return the violation with what happened, if that was asked for and it comes once more."""
+        if not self._course.history or failing.history is not None:
+            return failing
+        again = test(failing.ops)
+        return again if again.finding is not None and signature(again) == signature(failing) else failing
 
 
 def promised_by(run: Run, given: str) -> Profile:

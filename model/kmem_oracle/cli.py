@@ -82,12 +82,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.excepthook = _unforeseen
     given = sys.argv[1:] if argv is None else argv
     arguments = parser([next((word for word in given if not word.startswith("-")), "")]).parse_args(given)
-    report: str | None = vars(arguments).get("json")
-    try:
-        if report is not None:  # found out before the work, not after it
-            Path(report).open("a", encoding="utf-8").close()
-    except (OSError, ValueError) as error:
-        return fail(f"cannot write {report}: {error}")
+    for report in (vars(arguments).get("json"), vars(arguments).get("html")):
+        try:
+            if report is not None:  # found out before the work, not after it
+                Path(report).open("a", encoding="utf-8").close()
+        except (OSError, ValueError) as error:
+            return fail(f"cannot write {report}: {error}")
     try:
         status: int = arguments.run(arguments)
         sys.stdout.flush()

@@ -127,6 +127,9 @@ def merged(results: Sequence[Result]) -> Result:
     for result in results:
         counts.update(result.counts)
         warned.update(result.warned)
+        if result is not results[0]:
+            for phase, history in result.histories:
+                total.remember(phase, history)
         for name, judged in result.by_phase.items():
             total.by_phase.setdefault(name, Counter()).update(judged)
     total.calls = sum(result.calls for result in results)

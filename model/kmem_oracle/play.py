@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Self
 
+from kmem_oracle.recorder import History, Recorder
 from kmem_oracle.rounds import taken_by
 from kmem_oracle.script import MOST_ITEMS, Op
 from kmem_oracle.targets.console import complaints, is_error
@@ -39,6 +40,7 @@ class Play:
     console   the last that a kernel printed before it died
     warned    what a kernel complained of, in lines
     script    the calls that people are shown, where these have fewer lines: calls may be skipped, or follow
+    history   what happened, where the judge was one that writes it down
     """
 
     calls: int
@@ -47,6 +49,7 @@ class Play:
     others: tuple[int, ...] = ()
     console: str = ""
     warned: tuple[str, ...] = ()
+    history: History | None = None
     script: tuple[Op, ...] = ()
 
     @property
@@ -120,11 +123,17 @@ class Playing:
             judge.start_over()
             self._base = judge.events
         self.feed()
-        if not self._chunks:
-            return self._over()
-        records, notes, death = self._run.finish()
-        outcome = self._read(judge, self._chunks.popleft(), records, notes, death)
-        return self._over() if outcome is None and death is not None else outcome
+        outcome = None
+        over = not self._chunks
+        if not over:
+            records, notes, death = self._run.finish()
+            outcome = self._read(judge, self._chunks.popleft(), records, notes, death)
+            over = death is not None
+        if outcome is None and over:
+            outcome = self._over()
+        if outcome is not None and isinstance(judge, Recorder):
+            outcome = replace(outcome, history=judge.history(self._past))
+        return outcome
 
     def _read(
         self, judge: Judge, chunk: list[Op], records: list[Record], notes: list[RawNote], death: Death | None

@@ -25,9 +25,11 @@ def lines_of(ops: Sequence[Op], names: Mapping[str, int] = gfp.NAMES_6_1) -> lis
     return _lines(outline(ops, 0, len(ops), Labels(ops)), names)
 
 
-def line_of_each(ops: Sequence[Op], names: Mapping[str, int] = gfp.NAMES_6_1) -> list[str]:
-    """Return one line for each call, what repeats unrolled."""
-    labels = Labels(ops)
+def line_of_each(
+    ops: Sequence[Op], names: Mapping[str, int] = gfp.NAMES_6_1, labels: Labels | None = None
+) -> list[str]:
+    """Return one line for each call, what repeats unrolled; `labels` are those of the same calls."""
+    labels = Labels(ops) if labels is None else labels
     return [_line(*row_of(op, labels), names) for op in ops]
 
 

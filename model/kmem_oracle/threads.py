@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from kmem_oracle.campaign import Budget, Found, Progress, Result, promised_by
+from kmem_oracle.campaign import Budget, Found, Progress, Result, judge_for, promised_by
 from kmem_oracle.play import Play
+from kmem_oracle.recorder import Recorder
 from kmem_oracle.script import Op
 from kmem_oracle.targets.process import CouldNotRun, Death, Run, Target, Worker
 from kmem_oracle.targets.reader import Reader
@@ -45,8 +46,9 @@ def campaign(
     budget: Budget,
     waived: frozenset[str],
     progress: Progress,
+    history: bool = False,
 ) -> Result:
-    """Judge a target that several threads call at once.
+    """Judge a target that several threads call at once; `history` keeps what happened in what is found.
 
     Errors   CouldNotRun, ProfileError
     """
@@ -63,7 +65,7 @@ def campaign(
                 raise CouldNotRun(
                     f"{target.label}: threads need a library as target, and a C compiler (cc, or $CC)"
                 )
-        judge = Judge(promised, waived=waived | NEED_ORDER, looked=True)
+        judge = judge_for(promised, waived | NEED_ORDER, history=history)
         liveness = "MEM-LIVENESS" not in waived
         result = Result(target.label, promised, seed, apis)
         begin = time.monotonic()
@@ -85,7 +87,7 @@ def campaign(
             progress("trying again", result)
             again = 0
             for _ in range(AGAIN):
-                fresh = Judge(promised, waived=waived | NEED_ORDER, looked=True)
+                fresh = judge_for(promised, waived | NEED_ORDER)
                 again += ThreadPlay(worker, target, fresh, liveness=liveness).play(phase).finding is not None
             assert isinstance(result.play, Threaded)
             result.play = replace(result.play, threads=threads, again=again)
@@ -229,4 +231,9 @@ class ThreadPlay:
             finding,
             rows=rows,
             marked=frozenset(place for place, at in enumerate(shown) if at in marked),
+            history=(
+                self._judge.history([row.op for row in self._rows])
+                if isinstance(self._judge, Recorder)
+                else None
+            ),
         )

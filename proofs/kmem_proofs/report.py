@@ -89,6 +89,8 @@ def as_json(result: Result) -> dict[str, object]:
     }
     if result.second is not None:
         row["cvc5"] = [result.second.agree, result.second.unknown, result.second.disagree]
+    if result.report:
+        row["report"] = list(result.report)
     return row
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # z3 is an extra: nothing here needs it before it is known to
     from kmem_proofs.runner import Asked
     from kmem_proofs.store import Store
 
+Show = Callable[[Mapping[str, object], Sequence[str]], None]
 FENCE: Final = 300.0  # seconds for one obligation with its mutants; budgets in rlimit end long before
 FENCE_CROSS: Final = 1200.0
 
@@ -33,9 +34,11 @@ def run(
     seed: int = 0,
     cross: bool = False,
     fresh: bool = False,
+    show: Show | None = None,
 ) -> int:
     """Verify what the patterns name, everything without them; return the exit status.
 
+    `show` is given the report as data, and what was said.
     Gives    0 all proved and all mutants killed, 1 not so, 2 it could not be run
     """
     for package, option in (("z3", ""), ("cvc5", " --cross")):
@@ -58,6 +61,7 @@ def run(
         store=Store(folder(), homes(), asked, versions_used(cross=cross)),
         fresh=fresh,
         slowest=slowest(),
+        show=show,
     )
 
 
@@ -77,9 +81,18 @@ def verify(
     fresh: bool = False,
     slowest: Sequence[str] = (),
     say: Callable[[str], None] = _print,
+    show: Show | None = None,
 ) -> int:
     """Verify these obligations against this manifest; `fresh` uses nothing that is stored."""
     start = perf_counter()
+    said: list[str] = []
+    aloud = say
+
+    def say_and_keep(line: str) -> None:
+        said.append(line)
+        aloud(line)
+
+    say = say_and_keep
     for pattern in patterns:
         if not any(matches(name, pattern) for name in [*obligations, *listed]):
             print(f"no obligation matches {pattern!r}", file=sys.stderr)
@@ -115,14 +128,15 @@ def verify(
     green = bool(results) and all(result.green for result in results) and not extra
     for line in summary(results, perf_counter() - start, asked.mutants):
         say(line)
-    if json_path is None:
-        return 0 if green else 1
     rows = [as_json(result) for result in results]
     answer = {"verdict": "proved" if green else "not proved", "obligations": rows, "versions": versions}
     try:
-        Path(json_path).write_text(json.dumps(answer, indent=1) + "\n", "utf-8")
+        if json_path is not None:
+            Path(json_path).write_text(json.dumps(answer, indent=1) + "\n", "utf-8")
+        if show is not None:
+            show(answer, said)
     except OSError as error:
-        print(f"cannot write {json_path}: {error.strerror}", file=sys.stderr)
+        print(f"cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     return 0 if green else 1
 

@@ -149,6 +149,7 @@ def test_a_saved_script_shows_the_violation_again(shell: Shell, script: Path, tm
     saved, *others = violation["files"]
     assert Path(saved).parent == folder
     assert [Path(other).name for other in others] == [
+        "caller-gfp-seed-0.html",
         "caller_gfp_seed_0_kunit.c",
         "test_caller_gfp_seed_0.py",
     ]

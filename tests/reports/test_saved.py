@@ -93,7 +93,7 @@ def test_the_reports_list_all_files(
     command = ["run", str(script), "--on", str(faulty), "--json", str(report)]
     assert main([*command, "--save", str(tmp_path / "found")]) == 1
     files = json.loads(report.read_text(encoding="utf-8"))["violation"]["files"]
-    assert len(files) == 4
+    assert len(files) == 5
     assert all(Path(file).is_file() for file in files)
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines() if "saved" in line] == files
 

@@ -70,13 +70,15 @@ def check(arguments: argparse.Namespace) -> int:
         keep_going=arguments.keep_going,
         state=None if arguments.state is None else Path(arguments.state),
         table=arguments.table,
+        history=arguments.html is not None or arguments.save is not None,
+        histories=arguments.html is not None,
     )
     bar = Bar(budget, shown=sys.stderr.isatty())
     try:
         judged = functools.partial(campaign.campaign, course=course)
         if arguments.threads > 1:
             _alone(arguments, "--threads", jobs=1, keep_going=False, state=None, table=False)
-            judged = functools.partial(threads.campaign, threads=arguments.threads)
+            judged = functools.partial(threads.campaign, threads=arguments.threads, history=course.history)
         elif arguments.jobs > 1:
             judged = functools.partial(in_jobs, jobs=arguments.jobs, course=course)
         result = judged(

@@ -16,6 +16,8 @@ from kmem_oracle.commands.common import (
 )
 from kmem_oracle.commands.judging import waived_of
 from kmem_oracle.reports import recording
+from kmem_oracle.reports.html import page
+from kmem_oracle.reports.html.traces import plain, traces_page
 from kmem_oracle.targets.process import CouldNotRun
 from kmem_oracle.traces.reading import Options, judge_file
 from kmem_oracle.traces.source import CannotRead
@@ -38,6 +40,9 @@ def add(commands: Commands[Parser]) -> None:
     command.add_argument("--profile", default="", help="promises to judge by: a name or a .toml file")
     command.add_argument("--waive", default="", metavar="CLAUSE,…", help="clauses not to judge")
     command.add_argument("--json", metavar="FILE", help="write the verdict as JSON")
+    command.add_argument(
+        "--html", metavar="FILE", help="write a page: live bytes over time, call sites, more"
+    )
     command.add_argument(
         "--strict",
         action="store_true",
@@ -84,6 +89,7 @@ def judge(arguments: argparse.Namespace) -> int:
         write_report(arguments.json, recording.error_json(str(error)))
         return fail(str(error))
     summaries: list[Summary] = []
+    said: list[str] = []
     message = ""
     for name in arguments.files:
         try:
@@ -93,7 +99,9 @@ def judge(arguments: argparse.Namespace) -> int:
             fail(message)
             continue
         summaries.append(summary)
-        print("\n".join(recording.lines(summary, arguments.strict, arguments.top)), flush=True)
+        lines = recording.lines(summary, arguments.strict, arguments.top)
+        said.extend(lines)
+        print("\n".join(lines), flush=True)
         if summary.stopped:
             fail(f"{summary.name}: {summary.stopped}; the verdict covers {summary.lines:,} lines")
         if summary.stopped == "interrupted":
@@ -102,6 +110,13 @@ def judge(arguments: argparse.Namespace) -> int:
         arguments.json,
         recording.as_json(summaries, arguments.strict) if summaries else recording.error_json(message),
     )
+    if arguments.html is not None:
+        broken = recording.is_broken(summaries, arguments.strict)
+        text = traces_page("violation" if broken else "pass", [plain(each) for each in summaries], said)
+        try:
+            page.write(arguments.html, text)
+        except OSError as error:
+            return fail(f"cannot write {arguments.html}: {error.strerror}")
     if recording.is_broken(summaries, arguments.strict):
         return VIOLATION
     whole = not message and not any(summary.stopped for summary in summaries)

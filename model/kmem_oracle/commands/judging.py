@@ -11,6 +11,8 @@ from typing import Final
 from kmem_oracle import campaign
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION, fail, positive, seconds, write_report
 from kmem_oracle.reports import machine, saved, text
+from kmem_oracle.reports.html import page
+from kmem_oracle.reports.html.memory import memory_page
 from kmem_oracle.targets.process import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
 
@@ -85,6 +87,11 @@ def verdict(arguments: argparse.Namespace, result: campaign.Result) -> int:
             files.extend(saved.save(arguments.save, result, arguments.profile))
         except OSError as error:
             print(f"kmem-oracle: cannot save to {arguments.save}: {error.strerror}", file=sys.stderr)
+    if arguments.html is not None:
+        try:
+            page.write(arguments.html, memory_page(result, files))
+        except OSError as error:
+            print(f"kmem-oracle: cannot write {arguments.html}: {error.strerror}", file=sys.stderr)
     print("\n".join(text.verdict_lines(result, files)))
     write_report(arguments.json, machine.as_json(result, files))
     if machine.verdict_of(result) == "violation":
@@ -103,7 +110,8 @@ def judging_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", default="", help="promises to judge by: a name or a .toml file")
     command.add_argument("--waive", default="", metavar="CLAUSE,…", help="clauses not to judge")
     command.add_argument("--json", metavar="FILE", help="write the verdict as JSON")
-    command.add_argument("--save", metavar="DIR", help="save a violation there, as script, C and tests")
+    command.add_argument("--html", metavar="FILE", help="write what happened as a page with pictures")
+    command.add_argument("--save", metavar="DIR", help="save a violation there, as script, C, tests and page")
     command.add_argument(
         "--call-time", type=seconds, default=campaign.CALL_SECONDS, help="seconds before a call hangs"
     )

@@ -87,8 +87,9 @@ def run(arguments: argparse.Namespace) -> int:
     name = "standard input" if arguments.script == "-" else arguments.script
     if len(targets) > 2:
         return could_not(arguments, "--on may be given twice at most: two targets are compared")
-    if len(targets) == 2 and arguments.save is not None:
-        return could_not(arguments, "--save takes one target: of two, nothing is saved")
+    for option in ("save", "html"):
+        if len(targets) == 2 and vars(arguments)[option] is not None:
+            return could_not(arguments, f"--{option} takes one target: of two, nothing is saved")
     if len(targets) == 2 and (name is None or arguments.step or arguments.interactive):
         return could_not(arguments, "two targets are compared by a script, and as a whole")
     if arguments.step and (name is None or arguments.script == "-"):
@@ -128,7 +129,14 @@ def _alone(arguments: argparse.Namespace, script: str) -> int:
     asked = arguments.trace or arguments.step
     if arguments.quiet or not (asked or _is_short(script)):
         ops = parse(script)
-        result = campaign.replay(target, ops, profile=arguments.profile, budget=budget, waived=waived)
+        result = campaign.replay(
+            target,
+            ops,
+            profile=arguments.profile,
+            budget=budget,
+            waived=waived,
+            history=_has_pictures(arguments),
+        )
         return verdict(arguments, result)
     steps, labels = steps_of(script)
     holdings = Holdings(labels)
@@ -142,7 +150,23 @@ def _alone(arguments: argparse.Namespace, script: str) -> int:
         if broken is None and (live := list(holdings.live())):
             print(f"not freed at the end: {', '.join(live[:MOST_NAMED])}{', …' * (len(live) > MOST_NAMED)}")
         result = session.result()
+    if _has_pictures(arguments):  # of what happens when the script is played once more
+        again = campaign.replay(
+            target,
+            parse(script),
+            profile=arguments.profile,
+            budget=budget,
+            waived=waived,
+            history=True,
+        )
+        if [each.play.finding is None for each in again.found] == [False] * bool(result.found):
+            result.histories, result.found, result.play = again.histories, again.found, again.play
     return verdict(arguments, result)
+
+
+def _has_pictures(arguments: argparse.Namespace) -> bool:
+    """Say whether what happens is to be kept, for a page."""
+    return arguments.html is not None or arguments.save is not None
 
 
 def _is_short(script: str) -> bool:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from kmem_oracle.commands.common import Commands, Parser, fail, positive
+from kmem_oracle.reports.html import page
+from kmem_oracle.reports.html.proofs import proofs_page
 
 
 def add(commands: Commands[Parser]) -> None:
@@ -14,6 +18,7 @@ def add(commands: Commands[Parser]) -> None:
         "patterns", nargs="*", help="obligations to prove: names, or patterns with * (default all)"
     )
     command.add_argument("--json", metavar="FILE", help="write the verdicts as JSON")
+    command.add_argument("--html", metavar="FILE", help="write the verdicts as a page with pictures")
     command.add_argument("--jobs", type=positive, default=2, help="processes (default 2)")
     command.add_argument(
         "--no-mutants", action="store_true", help="prove only; do not show that proofs can fail"
@@ -43,7 +48,16 @@ def verify(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         cross=arguments.cross,
         fresh=arguments.fresh,
+        show=None if arguments.html is None else partial(_write_page, arguments.html),
     )
+
+
+def _write_page(path: str, answer: Mapping[str, object], said: Sequence[str]) -> None:
+    """Write the verdicts as a page.
+
+    Errors   OSError
+    """
+    page.write(path, proofs_page(answer, said))
 
 
 def _seed(given: str) -> int:

@@ -1,4 +1,4 @@
-"""A violation as files: the script, and the same as a C program, a pytest function and a KUnit test."""
+"""A violation as files: the script, the same as a C program, a pytest function and a KUnit test, a page."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from kmem_oracle.campaign import Result
+from kmem_oracle.campaign import Found, Result
 from kmem_oracle.reports import text
 from kmem_oracle.reports.c_program import c_program
 from kmem_oracle.reports.c_source import over_malloc
+from kmem_oracle.reports.html import page
+from kmem_oracle.reports.html.memory import memory_page
 from kmem_oracle.reports.kunit import kunit, why_not
 from kmem_oracle.reports.pytest_function import pytest_function
 from kmem_oracle.targets.library import FAIL_NTH
@@ -23,15 +25,16 @@ def save(folder: str, result: Result, profile: str) -> list[str]:
     Errors   OSError
     """
     if isinstance(result.play, Threaded):
-        return [_save_threads(Path(folder), result, result.play)]
+        return _save_threads(Path(folder), result, result.play)
     assert result.play is not None
     files: list[str] = []
     times: Counter[str] = Counter()
-    for play in [found.play for found in result.found] or [result.play]:
-        assert play.finding is not None
-        times[play.finding.clause] += 1
-        number = times[play.finding.clause]
-        files += _save_one(folder, replace(result, play=play), profile, f"-{number}" if number > 1 else "")
+    for found in result.found or [Found(result.play, result.phase)]:
+        assert found.play.finding is not None
+        times[found.play.finding.clause] += 1
+        number = times[found.play.finding.clause]
+        one = replace(result, play=found.play, phase=found.phase, found=[found])
+        files += _save_one(folder, one, profile, f"-{number}" if number > 1 else "")
     return files
 
 
@@ -39,7 +42,7 @@ def _save_one(folder: str, result: Result, profile: str, suffix: str) -> list[st
     """Write one violation; `suffix` tells its files from those of another of the same clause.
 
     A C program is for a library, over malloc one that tells usable sizes; a KUnit test for calls that the
-    kernel has.
+    kernel has; a page where what happened is known.
     """
     assert result.play is not None
     script = Path(text.save(folder, result, suffix))
@@ -55,6 +58,8 @@ def _save_one(folder: str, result: Result, profile: str, suffix: str) -> list[st
         forms[f"{script.stem}.c"] = c_program(result, f"{script.stem}.c")
     if why_not(result.play.ops) is None:
         forms[f"{stem}_kunit.c"] = kunit(result, stem)
+    if result.play.history is not None:
+        forms[f"{script.stem}.html"] = memory_page(result)
     for name, content in sorted(forms.items()):
         (script.parent / name).write_text(content, encoding="utf-8")
     return [str(script), *(str(script.parent / name) for name in sorted(forms))]
@@ -67,8 +72,8 @@ def _needs_us(result: Result) -> bool:
     return fails and FAIL_NTH.encode() not in Path(result.target).read_bytes()
 
 
-def _save_threads(folder: Path, result: Result, play: Threaded) -> str:
-    """Write what threads did, which is no script, and how to have it done again; return the file's path.
+def _save_threads(folder: Path, result: Result, play: Threaded) -> list[str]:
+    """Write what threads did, which is no script, and how to have it done again; return the files' paths.
 
     Errors   OSError
     """
@@ -78,4 +83,8 @@ def _save_threads(folder: Path, result: Result, play: Threaded) -> str:
     again = f"kmem-oracle check {result.target} --threads {play.threads} --seed {result.seed}"
     lines = [f"# {again}", *text.verdict_lines(result, [])]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return str(file)
+    if play.history is None:
+        return [str(file)]
+    picture = file.with_suffix(".html")
+    page.write(picture, memory_page(result))
+    return [str(picture), str(file)]

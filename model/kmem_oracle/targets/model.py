@@ -14,6 +14,7 @@ from kmem_oracle.targets.access import LARGEST, PATTERN, PHASES, first_differenc
 from kmem_oracle.targets.opened import Function, Opened, Unusable
 from kmem_spec.area import VMALLOC_END, VMALLOC_START
 from kmem_spec.table import Refused
+from kmem_spec.units import PAGE_SIZE
 
 MIB: Final = 1 << 20
 MEMORY: Final = 4096 << 20  # bytes of the machine, where nothing else is said
@@ -74,14 +75,25 @@ def open_model(memory: str = "") -> Opened:
 
     Errors   Unusable
     """
+    return opened(kernel_of(memory))
+
+
+def kernel_of(memory: str) -> Kernel:
+    """Return a kernel on a machine with so many MiB of memory; 4 GiB if that is empty.
+
+    Errors   Unusable
+    """
     if memory and not (memory.isascii() and memory.isdigit() and LEAST <= int(memory) <= MOST):
         raise Unusable(f"model:{memory}: memory is a number of MiB, {LEAST} to {MOST}")
-    size = int(memory) * MIB if memory else MEMORY
-    kernel = Kernel(size)
+    return Kernel(int(memory) * MIB if memory else MEMORY)
+
+
+def opened(kernel: Kernel) -> Opened:
+    """Return a kernel as a target."""
     sleeper = Sleeper(kernel)
     functions = {name: sleeper.lenient(call) for name, call in kernel.api.items()}
     files = {name: partial(shown, kernel) for name, shown in FILES.items()}
-    reached = ModelMemory(kernel.view, size)
+    reached = ModelMemory(kernel.view, kernel.frames.total_pages * PAGE_SIZE)
     return Opened(functions, reached, "linux-6.1", watch=sleeper.watch, files=files)
 
 
