@@ -117,6 +117,7 @@ LATE: Final = (
     "slab leaks",
     "exhausted objects",
     "failing cycles",
+    "lonely leaks",
 )
 
 
@@ -250,6 +251,7 @@ class Generator(Cycles, ShapePhases, AreaPhases, PagePhases, CopyPhases, MaskPha
             ("several leaks", self.several_leaks, plain and "kfree_bulk" in self.apis),
             ("slab leaks", self.slab_leaks, plain),
             ("failing cycles", self.failing_cycles, self.can_fail()),
+            ("lonely leaks", self.lonely_leaks, plain),
         ]
 
     def can_fail(self) -> bool:

@@ -11,6 +11,7 @@ from kmem_oracle.script import Op
 from kmem_spec.gfp import GFP_KERNEL, GFP_NOWAIT, GFP_USER, NAMES, NOFAIL, NORETRY, ZERO
 from kmem_spec.units import PAGE_SIZE
 
+LONELY = 6000  # rounds that use up 24 MiB, a page in each
 ROUNDS = 20  # more than the judge wants to see in a row
 
 
@@ -148,6 +149,21 @@ class MaskPhases(Draws):
                 yield from repeated(count, armed, *makes, disarmed, *end)
                 yield from repeated(ROUNDS, *again)
             yield from last
+
+    def lonely_leaks(self, turn: int) -> Iterator[Op]:
+        """Two ways to make something and to undo it, each alone until a page lost in a round uses all up.
+
+        In the first turn there are none: other aims find what is lost at once.
+        """
+        ways = [*self.makings()]
+        one = self.new()
+        if self.has("alloc_pages_exact", "free_pages_exact"):
+            size = 5 * PAGE_SIZE
+            exact = Op("alloc_pages_exact", one, (size, self.bases[0]))
+            ways.append(([exact], [Op("free_pages_exact", 0, (one, size))]))
+        for place in (2 * turn - 2, 2 * turn - 1):
+            makes, end = ways[-1 - place % len(ways)]
+            yield from repeated(LONELY if turn else 0, *makes, *end)
 
     def large_makings(self) -> Iterator[tuple[list[Op], list[Op], list[Op], list[Op], int]]:
         """Yield what comes first, calls that take much memory in pieces, those that undo it, what comes last.
