@@ -345,7 +345,7 @@ ROWS = [
         null=True,
     ),
     Row("vzalloc", nothing, (20000,), NEW_AREA, "five pages"),
-    Row("vmalloc_user", nothing, (20000,), NEW_AREA, "five pages"),
+    Row("vmalloc_user", nothing, (20000,), (*NEW_AREA, "Ledger.release"), "five pages"),
     Row("vmalloc_32", nothing, (20000,), NEW_AREA, "five pages"),
     Row("vmalloc_array", nothing, (4, 5000), NEW_AREA, "five pages"),
     Row("vcalloc", nothing, (4, 5000), NEW_AREA, "five pages"),

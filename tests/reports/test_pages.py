@@ -14,6 +14,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 from selenium.webdriver.support.select import Select
 from tests.reports.browser import NEEDS, browser, complaints, opened, script, text_of
 from tests.reports.recorded import Heard, big_script, heard, mixed_script, recorded
@@ -157,7 +158,7 @@ def test_slider_keys_filter_and_search_move_the_picture(driver: Chrome, tmp_path
     before = script(driver, "return window.picture.calls.calls.length")
     chip = driver.find_element(By.CSS_SELECTOR, ".chip.kmalloc")
     chip.click()
-    assert chip.get_attribute("aria-pressed") == "false"
+    WebDriverWait(driver, 5).until(lambda _: chip.get_attribute("aria-pressed") == "false")
     after = script(driver, "return window.picture.calls.calls.length")
     assert cast("int", after) < cast("int", before)
     chip.click()

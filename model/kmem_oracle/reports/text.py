@@ -49,6 +49,8 @@ def concerns(clause: str, apis: frozenset[str], profile: Profile) -> bool:
     rule = CLAUSES[clause]
     if rule.who == "caller" or (clause == "PAGE-ZONE" and not (profile.dma_end or profile.dma32_end)):
         return False
+    if clause == "CACHE-DTOR":
+        return "kmem_cache_create_26" in apis  # no other call takes a destructor
     if rule.kind == "outcome":
         return any(rule.of(APIS[name]) for name in apis if name in APIS) or clause == "MEM-KEEP"
     families = {APIS[name].family for name in apis if name in APIS}

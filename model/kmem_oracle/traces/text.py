@@ -351,7 +351,7 @@ class TextReader:
         Errors   ValueError
         """
         length = len(text)
-        if number and number == self._unended and length < 18:
+        if number and number == self._unended and length != (18 if text[:2] == "0x" else 16):
             raise Garbled(text)  # it may have been cut
         if length == 18 or length == 16 or length == 8:
             start = int(text, 16)
