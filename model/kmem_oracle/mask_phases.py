@@ -157,6 +157,8 @@ class MaskPhases(Draws):
         """
         ways = [*self.makings()]
         one = self.new()
+        if self.has("vmalloc", "vfree"):
+            ways.append(([Op("vmalloc", one, (12 * PAGE_SIZE,))], [Op("vfree", 0, (one,))]))
         if self.has("alloc_pages_exact", "free_pages_exact"):
             size = 5 * PAGE_SIZE
             exact = Op("alloc_pages_exact", one, (size, self.bases[0]))

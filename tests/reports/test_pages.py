@@ -14,8 +14,8 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.wait import WebDriverWait
 from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
 from tests.reports.browser import NEEDS, browser, complaints, opened, script, text_of
 from tests.reports.recorded import Heard, big_script, heard, mixed_script, recorded
 from tests.targets import build
