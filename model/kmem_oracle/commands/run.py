@@ -10,6 +10,7 @@ from typing import Final
 
 from kmem_oracle import campaign, lesson
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION, Commands, Parser, write_report
+from kmem_oracle.commands.gate import tell
 from kmem_oracle.commands.judging import (
     KINDS,
     budget_of,
@@ -25,7 +26,7 @@ from kmem_oracle.holdings import Holdings
 from kmem_oracle.interactive.prompts import plain_prompt
 from kmem_oracle.lesson import Stepper
 from kmem_oracle.names import Names
-from kmem_oracle.reports import side_by_side
+from kmem_oracle.reports import marks, side_by_side
 from kmem_oracle.reports.excerpt import excerpt
 from kmem_oracle.reports.trace import Trace
 from kmem_oracle.script import Op, parse, steps_of, unrolled
@@ -137,7 +138,7 @@ def _alone(arguments: argparse.Namespace, script: str) -> int:
             waived=waived,
             history=_has_pictures(arguments),
         )
-        return verdict(arguments, result)
+        return verdict(arguments, result, arguments.script)
     steps, labels = steps_of(script)
     holdings = Holdings(labels)
     with (
@@ -161,7 +162,7 @@ def _alone(arguments: argparse.Namespace, script: str) -> int:
         )
         if [each.play.finding is None for each in again.found] == [False] * bool(result.found):
             result.histories, result.found, result.play = again.histories, again.found, again.play
-    return verdict(arguments, result)
+    return verdict(arguments, result, arguments.script)
 
 
 def _has_pictures(arguments: argparse.Namespace) -> bool:
@@ -191,7 +192,7 @@ def _interactive(arguments: argparse.Namespace, script: str) -> int:
         budget=budget_of(arguments),
     )
     result, unread = shell.run(script)
-    status = verdict(arguments, result)
+    status = verdict(arguments, result, arguments.script)
     return COULD_NOT_RUN if unread and status == PASS else status
 
 
@@ -207,4 +208,5 @@ def _side_by_side(arguments: argparse.Namespace, targets: Sequence[str], ops: Se
     )
     print("\n".join(side_by_side.lines(comparison)))
     write_report(arguments.json, side_by_side.as_json(comparison))
-    return VIOLATION if any(side.finding is not None for side in comparison.sides) else PASS
+    broken = marks.of_comparison(comparison, arguments.script)
+    return tell(arguments, broken, VIOLATION if broken else PASS)
