@@ -26,8 +26,8 @@ echo "$@" >> installed
 
 def recipe(name: str) -> str:
     """Return the pipeline that the page shows for one of the two."""
-    github, gitlab = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.S | re.M)
-    return {"github": github, "gitlab": gitlab}[name]
+    shown = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.S | re.M)
+    return dict(zip(SCHEMAS, map(str, shown), strict=True))[name]
 
 
 def job(name: str) -> dict[str, Any]:  # what YAML holds is of any type
@@ -39,7 +39,7 @@ def job(name: str) -> dict[str, Any]:  # what YAML holds is of any type
 
 @dataclass(frozen=True)
 class Machine:
-    """A checkout on a machine of the pipeline's: `make` builds the library given, `pip` notes what it is told."""
+    """A checkout in a pipeline: `make` builds the library given, `pip` notes what it is told."""
 
     folder: Path
     library: Path | None
@@ -81,7 +81,7 @@ class Machine:
                 )
                 status, said = done.returncode, said + done.stdout + done.stderr
         pairs = [line.split("=", 1) for line in output.read_text(encoding="utf-8").splitlines()]
-        return status, {name: value for name, value in pairs}, said
+        return status, dict(pairs), said
 
     def gitlab(self) -> subprocess.CompletedProcess[str]:
         """Run the script of the job: its lines are one script."""
