@@ -82,17 +82,29 @@ def test_run_points_at_the_script_that_was_played(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("a b.kmem").write_text(WRONG, encoding="utf-8")
-    for targets in (["--on", "model"], ["--on", "model", "--on", "model:64"]):
-        assert main(["run", "a b.kmem", *targets, "--sarif", "s.sarif"]) == 1
+    for options in ([], ["--quiet"], ["--on", "model", "--on", "model:64"]):
+        assert main(["run", "a b.kmem", *options, "--sarif", "s.sarif"]) == 1
         log = sarif.read(Path("s.sarif"))
         assert {result["ruleId"] for result in log.results} == {"CALLER-GFP"}
-        assert set(log.places()) == {("a%20b.kmem", None)}
+        assert set(log.places()) == {("a%20b.kmem", None if len(options) > 1 else 2)}
     assert annotated(capsys) == []
     on_github(monkeypatch)
     assert main(["run", "a b.kmem", "--on", "model"]) == 1
     (line,) = annotated(capsys)
-    assert line.startswith("::error file=a b.kmem,title=CALLER-GFP::")
+    assert line.startswith("::error file=a b.kmem,title=CALLER-GFP,line=2::")
     assert CLAUSES["CALLER-GFP"].sentence in line
+
+
+@pytest.mark.parametrize("option", ["--trace", "--quiet"])
+def test_the_line_is_that_of_the_call_also_among_equal_ones_that_were_skipped(option: str) -> None:
+    made, wrong = (
+        'c = kmem_cache_create("c", 8, 0, 0, NULL)',
+        "a = kmem_cache_alloc(c, __GFP_DMA | __GFP_DMA32)",
+    )
+    script = f"{made}; kmem_cache_destroy(c)\nrepeat 3 {{\n  {wrong}\n}}\n{made}\n\n{wrong}\n"
+    Path("s.kmem").write_text(script, encoding="utf-8")
+    assert main(["run", "s.kmem", option, "--sarif", "s.sarif"]) == 1
+    assert sarif.read(Path("s.sarif")).places() == [("s.kmem", 7)]
 
 
 def test_what_passes_has_a_log_without_results(capsys: pytest.CaptureFixture[str]) -> None:

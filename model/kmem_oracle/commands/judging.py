@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from kmem_oracle.commands.gate import gate_options, tell, tell_failure
 from kmem_oracle.reports import machine, marks, saved, text
 from kmem_oracle.reports.html import page
 from kmem_oracle.reports.html.memory import memory_page
+from kmem_oracle.reports.marks import Place
 from kmem_oracle.targets.process import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
 
@@ -80,8 +82,8 @@ def budget_of(arguments: argparse.Namespace) -> campaign.Budget:
     return campaign.Budget(call_seconds=arguments.call_time, memory=arguments.memory << 20)
 
 
-def verdict(arguments: argparse.Namespace, result: campaign.Result, played: str | None = None) -> int:
-    """Print and write what came of a run, of the script `played` if there is one; return the exit status."""
+def verdict(arguments: argparse.Namespace, result: campaign.Result, played: Sequence[Place] = ()) -> int:
+    """Print and write what came of a run, and return the exit status; `played` is where, in a script."""
     files = []
     if arguments.save is not None and result.play is not None:
         try:

@@ -51,27 +51,26 @@ class Mark:
     script: tuple[str, ...] = field(default=())
 
 
-def of_result(result: Result, files: Sequence[str], played: str | None = None) -> list[Mark]:
+def of_result(result: Result, files: Sequence[str], played: Sequence[Place] = ()) -> list[Mark]:
     """Return the violations of a target.
 
-    Each points at its saved script, of which `files` has the paths; or else at `played`, the script that
+    Each points at its saved script, of which `files` has the paths; or else at its place in the script that
     was played; or else at the target.
     """
     saved = [file for file in files if file.endswith((SCRIPT, THREADS))]
     marks = []
-    for place, found in enumerate(result.found):
-        where = Place("standard input" if played == "-" else played or result.target)
-        if place < len(saved):
-            where = Place(saved[place], _last_line(saved[place]))
+    for number, found in enumerate(result.found):
+        where = played[number] if played else Place(result.target)
+        if number < len(saved):
+            where = Place(saved[number], _last_line(saved[number]))
         marks.append(_of_found(result, found, where))
     return marks
 
 
 def of_comparison(comparison: Comparison, played: str) -> list[Mark]:
     """Return the sides of a script that break a clause."""
-    where = Place("standard input" if played == "-" else played)
     return [
-        Mark(side.finding.clause, "error", f"{side.target}: {side.finding.message}", where)
+        Mark(side.finding.clause, "error", f"{side.target}: {side.finding.message}", Place(played))
         for side in comparison.sides
         if side.finding is not None
     ]
