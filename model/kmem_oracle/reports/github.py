@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from kmem_oracle.reports.marks import Mark
+from kmem_oracle.reports.marks import Mark, file_of
 from kmem_spec.clauses import CLAUSES
 
 MOST: Final = 10  # of each level: GitHub shows no more of one step
@@ -41,8 +41,9 @@ def failure(message: str) -> str:
 def _line(mark: Mark) -> str:
     """Return one finding."""
     properties = {"title": mark.clause}
-    if mark.place.file is not None:
-        properties = {"file": mark.place.file} | properties
+    file = file_of(mark.place.name)
+    if file is not None:
+        properties = {"file": file} | properties
         if mark.place.line is not None:
             properties["line"] = str(mark.place.line)
     shown = ",".join(f"{name}={_property(value)}" for name, value in properties.items())

@@ -27,11 +27,6 @@ class Place:
     name: str
     line: int | None = None
 
-    @property
-    def file(self) -> str | None:
-        """Return the path from the root of the checkout, an absolute one outside of it; None for no file."""
-        return None if self.name == "" or not Path(self.name).is_file() else _from_root(self.name)
-
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -114,8 +109,13 @@ def _last_line(file: str) -> int | None:
     return Path(file).read_text(encoding="utf-8").count("\n")
 
 
-def _from_root(name: str) -> str:
-    """Return a path from the root of the checkout: GITHUB_WORKSPACE around us, or else the working folder."""
+def file_of(name: str) -> str | None:
+    """Return the path from the root of the checkout, an absolute one outside of it; None for what is no file.
+
+    The root is GITHUB_WORKSPACE where that is around the working folder, or else the working folder.
+    """
+    if not os.path.isfile(name):  # noqa: PTH113  # Path.is_file raises where a name is too long
+        return None
     here = Path.cwd()
     given = os.environ.get("GITHUB_WORKSPACE", "")
     root = Path(given).resolve() if given and here.is_relative_to(Path(given).resolve()) else here

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Final
 from urllib.parse import quote
 
-from kmem_oracle.reports.marks import Mark, Place
+from kmem_oracle.reports.marks import Mark, Place, file_of
 from kmem_spec.clauses import CLAUSES
 
 VERSION: Final = "2.1.0"
@@ -25,6 +25,8 @@ def log(marks: Sequence[Mark], status: int, notes: Sequence[str] = ()) -> dict[s
     `status` is its exit status; `notes` say what could not be run.
     """
     ids = sorted({mark.clause for mark in marks})
+    names = {place.name for mark in marks for place in (mark.place, *mark.others)}
+    files = {name: file_of(name) for name in names}  # asked once: a trace may have 100,000 findings
     invocation: dict[str, object] = {"executionSuccessful": status in (0, 1), "exitCode": status}
     if notes:
         invocation["toolExecutionNotifications"] = [
@@ -38,7 +40,7 @@ def log(marks: Sequence[Mark], status: int, notes: Sequence[str] = ()) -> dict[s
     run = {
         "tool": {"driver": driver},
         "invocations": [invocation],
-        "results": [_result(mark, ids.index(mark.clause)) for mark in marks],
+        "results": [_result(mark, ids.index(mark.clause), files) for mark in marks],
     }
     return {"$schema": SCHEMA, "version": VERSION, "runs": [run]}
 
@@ -57,7 +59,7 @@ def _rule(identifier: str) -> dict[str, object]:
     }
 
 
-def _result(mark: Mark, rule: int) -> dict[str, object]:
+def _result(mark: Mark, rule: int, files: Mapping[str, str | None]) -> dict[str, object]:
     """Return a finding as a result; `rule` is the place of its clause among the rules."""
     result: dict[str, object] = {
         "ruleId": mark.clause,
@@ -65,10 +67,10 @@ def _result(mark: Mark, rule: int) -> dict[str, object]:
         "kind": "fail",
         "level": mark.level,
         "message": {"text": _clean(mark.message)},
-        "locations": [_location(mark.place)],
+        "locations": [_location(mark.place, files)],
     }
     if mark.others:
-        result["relatedLocations"] = [_location(place) for place in mark.others]
+        result["relatedLocations"] = [_location(place, files) for place in mark.others]
     if mark.same:
         joined = "\0".join(mark.same).encode("utf-8", "backslashreplace")
         result["partialFingerprints"] = {SAME: hashlib.sha256(joined).hexdigest()}
@@ -77,21 +79,21 @@ def _result(mark: Mark, rule: int) -> dict[str, object]:
     return result
 
 
-def _location(place: Place) -> dict[str, object]:
+def _location(place: Place, files: Mapping[str, str | None]) -> dict[str, object]:
     """Return where a finding is; what is no file is named as if it were one, as GitHub asks for one."""
-    physical: dict[str, object] = {"artifactLocation": {"uri": _uri(place)}}
+    path = files[place.name]
+    physical: dict[str, object] = {"artifactLocation": {"uri": _uri(place.name, path)}}
     if place.line is not None:
         physical["region"] = {"startLine": place.line}
     location: dict[str, object] = {"physicalLocation": physical}
-    if place.file is None:
+    if path is None:
         location["logicalLocations"] = [{"name": _clean(place.name)}]
     return location
 
 
-def _uri(place: Place) -> str:
+def _uri(name: str, path: str | None) -> str:
     """Return a relative reference, or an absolute one of a file outside the checkout."""
-    path = place.file
-    escaped = quote(os.fsencode(place.name if path is None else path))
+    escaped = quote(os.fsencode(name if path is None else path))
     return f"file://{escaped}" if path is not None and path.startswith("/") else escaped
 
 
