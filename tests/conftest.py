@@ -24,6 +24,7 @@ def is_missing(tool: str) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", NEEDS)
+    os.environ.pop("GITHUB_ACTIONS", None)  # where commands say more
 
 
 @pytest.hookimpl(tryfirst=True)

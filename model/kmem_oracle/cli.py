@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.excepthook = _unforeseen
     given = sys.argv[1:] if argv is None else argv
     arguments = parser([next((word for word in given if not word.startswith("-")), "")]).parse_args(given)
-    for report in (vars(arguments).get("json"), vars(arguments).get("html")):
+    for report in (vars(arguments).get(name) for name in ("json", "sarif", "html")):
         try:
             if report is not None:  # found out before the work, not after it
                 Path(report).open("a", encoding="utf-8").close()

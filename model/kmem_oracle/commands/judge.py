@@ -14,8 +14,9 @@ from kmem_oracle.commands.common import (
     positive,
     write_report,
 )
+from kmem_oracle.commands.gate import gate_options, tell, tell_failure
 from kmem_oracle.commands.judging import waived_of
-from kmem_oracle.reports import recording
+from kmem_oracle.reports import marks, recording
 from kmem_oracle.reports.html import page
 from kmem_oracle.reports.html.traces import plain, traces_page
 from kmem_oracle.targets.process import CouldNotRun
@@ -40,6 +41,7 @@ def add(commands: Commands[Parser]) -> None:
     command.add_argument("--profile", default="", help="promises to judge by: a name or a .toml file")
     command.add_argument("--waive", default="", metavar="CLAUSE,…", help="clauses not to judge")
     command.add_argument("--json", metavar="FILE", help="write the verdict as JSON")
+    gate_options(command)
     command.add_argument(
         "--html", metavar="FILE", help="write a page: live bytes over time, call sites, more"
     )
@@ -87,15 +89,18 @@ def judge(arguments: argparse.Namespace) -> int:
         )
     except (CouldNotRun, ProfileError) as error:
         write_report(arguments.json, recording.error_json(str(error)))
+        tell_failure(arguments, str(error))
         return fail(str(error))
     summaries: list[Summary] = []
     said: list[str] = []
     message = ""
+    notes: list[str] = []
     for name in arguments.files:
         try:
             summary = judge_file(name, options)
         except CannotRead as error:
             message = str(error)
+            notes.append(message)
             fail(message)
             continue
         summaries.append(summary)
@@ -103,24 +108,24 @@ def judge(arguments: argparse.Namespace) -> int:
         said.extend(lines)
         print("\n".join(lines), flush=True)
         if summary.stopped:
-            fail(f"{summary.name}: {summary.stopped}; the verdict covers {summary.lines:,} lines")
+            notes.append(f"{summary.name}: {summary.stopped}; the verdict covers {summary.lines:,} lines")
+            fail(notes[-1])
         if summary.stopped == "interrupted":
             break
     write_report(
         arguments.json,
         recording.as_json(summaries, arguments.strict) if summaries else recording.error_json(message),
     )
+    broken = recording.is_broken(summaries, arguments.strict)
+    status = VIOLATION if broken else COULD_NOT_RUN if notes else PASS
+    tell(arguments, marks.of_traces(summaries, arguments.strict), status, notes)
     if arguments.html is not None:
-        broken = recording.is_broken(summaries, arguments.strict)
         text = traces_page("violation" if broken else "pass", [plain(each) for each in summaries], said)
         try:
             page.write(arguments.html, text)
         except OSError as error:
             return fail(f"cannot write {arguments.html}: {error.strerror}")
-    if recording.is_broken(summaries, arguments.strict):
-        return VIOLATION
-    whole = not message and not any(summary.stopped for summary in summaries)
-    return PASS if whole else COULD_NOT_RUN
+    return status
 
 
 def _address(given: str) -> int:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from kmem_oracle import campaign
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION, fail, positive, seconds, write_report
-from kmem_oracle.reports import machine, saved, text
+from kmem_oracle.commands.gate import gate_options, tell, tell_failure
+from kmem_oracle.reports import machine, marks, saved, text
 from kmem_oracle.reports.html import page
 from kmem_oracle.reports.html.memory import memory_page
+from kmem_oracle.reports.marks import Place
 from kmem_oracle.targets.process import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
 
@@ -79,8 +82,8 @@ def budget_of(arguments: argparse.Namespace) -> campaign.Budget:
     return campaign.Budget(call_seconds=arguments.call_time, memory=arguments.memory << 20)
 
 
-def verdict(arguments: argparse.Namespace, result: campaign.Result) -> int:
-    """Print and write what came of a run, and return the exit status."""
+def verdict(arguments: argparse.Namespace, result: campaign.Result, played: Sequence[Place] = ()) -> int:
+    """Print and write what came of a run, and return the exit status; `played` is where, in a script."""
     files = []
     if arguments.save is not None and result.play is not None:
         try:
@@ -94,14 +97,16 @@ def verdict(arguments: argparse.Namespace, result: campaign.Result) -> int:
             print(f"kmem-oracle: cannot write {arguments.html}: {error.strerror}", file=sys.stderr)
     print("\n".join(text.verdict_lines(result, files)))
     write_report(arguments.json, machine.as_json(result, files))
+    status = COULD_NOT_RUN if result.interrupted else PASS
     if machine.verdict_of(result) == "violation":
-        return VIOLATION
-    return COULD_NOT_RUN if result.interrupted else PASS
+        status = VIOLATION
+    return tell(arguments, marks.of_result(result, files, played), status)
 
 
 def could_not(arguments: argparse.Namespace, message: str) -> int:
     """Say why nothing could be run, on standard error and in the report."""
     write_report(arguments.json, machine.error_json(arguments.target, message))
+    tell_failure(arguments, message)
     return fail(message)
 
 
@@ -110,6 +115,7 @@ def judging_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", default="", help="promises to judge by: a name or a .toml file")
     command.add_argument("--waive", default="", metavar="CLAUSE,…", help="clauses not to judge")
     command.add_argument("--json", metavar="FILE", help="write the verdict as JSON")
+    gate_options(command)
     command.add_argument("--html", metavar="FILE", help="write what happened as a page with pictures")
     command.add_argument("--save", metavar="DIR", help="save a violation there, as script, C, tests and page")
     command.add_argument(

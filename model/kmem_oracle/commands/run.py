@@ -10,6 +10,7 @@ from typing import Final
 
 from kmem_oracle import campaign, lesson
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION, Commands, Parser, write_report
+from kmem_oracle.commands.gate import tell
 from kmem_oracle.commands.judging import (
     KINDS,
     budget_of,
@@ -25,8 +26,9 @@ from kmem_oracle.holdings import Holdings
 from kmem_oracle.interactive.prompts import plain_prompt
 from kmem_oracle.lesson import Stepper
 from kmem_oracle.names import Names
-from kmem_oracle.reports import side_by_side
+from kmem_oracle.reports import marks, side_by_side
 from kmem_oracle.reports.excerpt import excerpt
+from kmem_oracle.reports.marks import Place
 from kmem_oracle.reports.trace import Trace
 from kmem_oracle.script import Op, parse, steps_of, unrolled
 from kmem_oracle.session import Session
@@ -127,6 +129,7 @@ def _alone(arguments: argparse.Namespace, script: str) -> int:
     """
     target, waived, budget = target_of(arguments.target), waived_of(arguments.waive), budget_of(arguments)
     asked = arguments.trace or arguments.step
+    name = "standard input" if arguments.script == "-" else str(path_of(arguments.script))
     if arguments.quiet or not (asked or _is_short(script)):
         ops = parse(script)
         result = campaign.replay(
@@ -137,7 +140,7 @@ def _alone(arguments: argparse.Namespace, script: str) -> int:
             waived=waived,
             history=_has_pictures(arguments),
         )
-        return verdict(arguments, result)
+        return verdict(arguments, result, _places(name, script, ops, result))
     steps, labels = steps_of(script)
     holdings = Holdings(labels)
     with (
@@ -150,6 +153,7 @@ def _alone(arguments: argparse.Namespace, script: str) -> int:
         if broken is None and (live := list(holdings.live())):
             print(f"not freed at the end: {', '.join(live[:MOST_NAMED])}{', …' * (len(live) > MOST_NAMED)}")
         result = session.result()
+    played = _places(name, script, [step.op for step in steps if step.op is not None], result)
     if _has_pictures(arguments):  # of what happens when the script is played once more
         again = campaign.replay(
             target,
@@ -161,7 +165,18 @@ def _alone(arguments: argparse.Namespace, script: str) -> int:
         )
         if [each.play.finding is None for each in again.found] == [False] * bool(result.found):
             result.histories, result.found, result.play = again.histories, again.found, again.play
-    return verdict(arguments, result)
+    return verdict(arguments, result, played)
+
+
+def _places(name: str, script: str, ops: Sequence[Op], result: campaign.Result) -> list[Place]:
+    """Return the line of each violation in a script: that of the last call made, which is one of `ops`."""
+    last = [found.play.ops[-1] if found.play.ops else None for found in result.found]
+    lines: dict[int, int] = {}
+    if last:
+        broke = {id(op) for op in last}  # calls that are equal may stand in several lines
+        steps = (step for step in unrolled(script, Names()) if step.op is not None)
+        lines = {id(op): step.line.line for op, step in zip(ops, steps, strict=True) if id(op) in broke}
+    return [Place(name, lines.get(id(op))) for op in last]
 
 
 def _has_pictures(arguments: argparse.Namespace) -> bool:
@@ -207,4 +222,6 @@ def _side_by_side(arguments: argparse.Namespace, targets: Sequence[str], ops: Se
     )
     print("\n".join(side_by_side.lines(comparison)))
     write_report(arguments.json, side_by_side.as_json(comparison))
-    return VIOLATION if any(side.finding is not None for side in comparison.sides) else PASS
+    played = "standard input" if arguments.script == "-" else str(path_of(arguments.script))
+    broken = marks.of_comparison(comparison, played)
+    return tell(arguments, broken, VIOLATION if broken else PASS)
