@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -119,6 +120,8 @@ class Course:
     keep_going  go on after a violation, to find others
     state       folder where its state is kept, and taken up again
     share       which phases are its own: every `share[1]`-th from `share[0]` on
+    until       the first phase that is not its own any more
+    known       signatures of violations that another part has: they are counted, not reduced
     table       count the clauses by phase
     stopped     says that another part of the campaign has found what it was after
     history     keep what happened in what is found, as it is when reduced
@@ -128,6 +131,8 @@ class Course:
     keep_going: bool = False
     state: Path | None = None
     share: tuple[int, int] = (0, 1)
+    until: int = 1 << 40
+    known: frozenset[tuple[str, str]] = frozenset()
     table: bool = False
     stopped: Callable[[], bool] = _never
     history: bool = False
@@ -300,7 +305,10 @@ class _Hunt:
     def _phases(self, generator: Generator, done: set[int]) -> Iterator[Phase]:
         """Yield the phases that are to be played, and say of each that it begins."""
         first, step = self._course.share
-        for phase in in_groups(generator.phases(first, step), self._target.together):
+        own = itertools.takewhile(
+            lambda phase: phase.index < self._course.until, generator.phases(first, step)
+        )
+        for phase in in_groups(own, self._target.together):
             if phase.index not in done:
                 self._progress(phase.name, self._result)
                 yield phase
@@ -348,6 +356,8 @@ class _Hunt:
                 return
         found = Found(outcome, phase.name, phase.index)
         self._keep(found)
+        if signature(outcome) in self._course.known:
+            return
         names = NAMES[self._result.profile.gfp]
         file = self._journal.found(outcome, names) if self._journal is not None else None
         self._progress("reducing", self._result)
