@@ -97,6 +97,7 @@ def _connected(cluster: str) -> Iterator[Client]:
         )
     try:
         from distributed import Client
+        from distributed.comm import resolve_address
     except ModuleNotFoundError as error:
         raise CouldNotRun(
             f"--cluster needs {error.name}: install it with `pip install 'kmem-oracle[cluster]'`"
@@ -104,6 +105,7 @@ def _connected(cluster: str) -> Iterator[Client]:
     for name in ("distributed", "distributed.client", "distributed.core", "distributed.batched", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what is wrong is said once, by us
     try:
+        resolve_address(address)  # a client that is half made is not easily rid of
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
