@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ CONNECT_SECONDS: Final = 10.0
 WITHOUT_SECONDS: Final = 30.0  # without a scheduler or a worker, until the cluster counts as lost
 LOOK_SECONDS: Final = 1.0  # between two looks at the cluster
 SLACK_SECONDS: Final = 5.0  # for the last slices to come in when the time is up
+Known = frozenset[tuple[str, str]]  # signatures
 
 
 class Broken(CouldNotRun):
@@ -97,7 +99,7 @@ def _connected(cluster: str) -> Iterator[Client]:
         )
     try:
         from distributed import Client
-        from distributed.comm import resolve_address
+        from distributed.comm.addressing import resolve_address
     except ModuleNotFoundError as error:
         raise CouldNotRun(
             f"--cluster needs {error.name}: install it with `pip install 'kmem-oracle[cluster]'`"
@@ -122,6 +124,7 @@ class _Slices:
     """The slices of a campaign: on their way, done, and put together.
 
     total     all slices before the `due` one
+    end       the first slice that need not be sent any more
     """
 
     client: Client
@@ -130,9 +133,10 @@ class _Slices:
     deadline: float
     total: Result | None = None
     due: int = 0
+    end: int = 1 << 40
     running: dict[int, Future[Answer]] = field(default_factory=dict)
     done: dict[int, Result] = field(default_factory=dict)
-    limits: dict[int, int] = field(default_factory=dict)  # calls that each slice was given
+    given: dict[int, tuple[int, Known]] = field(default_factory=dict)  # calls left, and what was known
     ended: SimpleQueue[tuple[int, Future[Answer]]] = field(default_factory=SimpleQueue)
     threads: int = 0
     looked: float = 0.0
@@ -151,15 +155,15 @@ class _Slices:
             elif not self.running:
                 return
             self._hear()
+            self._put_together()
 
     def rest(self) -> Result | None:
         """Cancel what is on its way, and return all that is done."""
         if self.client.status == "running":
             self.client.cancel(list(self.running.values()), force=True)
         if not self._over():
-            left = [self.done[at] for at in sorted(self.done)]
-            parts = left if self.total is None else [self.total, *left]
-            self.total = merged(parts) if parts else None
+            for at in sorted(self.done):
+                self._add(self.done[at], knowing=False)
         return self.total
 
     def _left(self) -> int:
@@ -195,22 +199,29 @@ class _Slices:
         known = sum(result.calls for result in self.done.values())
         mean = known / len(self.done) if self.done else self.total.calls / self.due if self.total else 0.0
         at = self.due
-        while self.client.status == "running" and len(self.running) < 2 * self.threads:
+        while at < self.end and self.client.status == "running" and len(self.running) < 2 * self.threads:
             if known + mean * len(self.running) >= self._left():
                 return
             while at in self.running or at in self.done:
                 at += 1
-            self._send(at)
+            if at < self.end:
+                self._send(at)
+
+    def _forget_after(self, at: int) -> None:
+        """Play no slice after one that has what was looked for; those before it may have an earlier one."""
+        self.end = min(self.end, at)
+        later = [self.running.pop(each) for each in list(self.running) if each > at]
+        self.client.cancel(later, force=True)
 
     def _send(self, at: int) -> None:
         """Send one slice, with the calls that are left at most."""
         share, size = self.share, PHASES * self.share.target.together
-        known = frozenset(signature(each.play) for each in self.total.found) if self.total else frozenset()
-        course = replace(share.course, share=(at * size, 1), until=(at + 1) * size, known=known)
-        self.limits[at] = self._left()
-        budget = replace(
-            share.budget, calls=self.limits[at], seconds=max(0.1, self.deadline - time.monotonic())
+        calls, known = self.given[at] = self._left(), self._known()
+        behind = self.total.behind if self.total else 0
+        course = replace(
+            share.course, share=(at * size, 1), until=(at + 1) * size, known=known, behind=behind
         )
+        budget = replace(share.budget, calls=calls, seconds=max(0.1, self.deadline - time.monotonic()))
         future = self.client.submit(
             play_slice, replace(share, budget=budget, course=course), VERSION, pure=False, retries=RETRIES
         )
@@ -218,7 +229,7 @@ class _Slices:
         future.add_done_callback(lambda ended: self.ended.put((at, ended)))
 
     def _hear(self) -> None:
-        """Wait for a slice to end, a moment at most, and put together what can be.
+        """Wait for a slice to end, a moment at most.
 
         Errors   CouldNotRun, ProfileError, OSError
         """
@@ -233,23 +244,62 @@ class _Slices:
             answer = future.result()
             if not isinstance(answer, Result):
                 raise answer
+            if at in self.done and time.monotonic() >= self.deadline:
+                return  # played again, and cut short by the time: what came first counts
             self.done[at] = answer
-            self._put_together()
+            if answer.found and not self.share.course.keep_going:
+                self._forget_after(at)
         elif future.status == "error":
             raise CouldNotRun(_why(future.exception(), at))
         # else it was lost with a connection, and is sent again
 
     def _put_together(self) -> None:
-        """Add to the total what is due; what went over the budget of calls is played again within it."""
-        while self.due in self.done and not self._over():
-            result = self.done.pop(self.due)
-            if result.calls > self._left() and self.limits[self.due] > self._left():
-                self._send(self.due)
+        """Add to the total what is due.
+
+        What went over the budget of calls, or found something without what is known now, is played again;
+        till then it stays, so that nothing is lost.
+        """
+        while self.due in self.done and self.due not in self.running and not self._over():
+            result = self.done[self.due]
+            calls, known = self.given[self.due]
+            over = result.calls > self._left() and calls > self._left()
+            knowing = known == self._known() or not (result.found or result.again)
+            if (over or not knowing) and time.monotonic() < self.deadline:
+                if self.client.status == "running":
+                    self._send(self.due)
                 return
-            self.total = result if self.total is None else merged([self.total, result])
-            del self.limits[self.due]
+            self._add(result, knowing=knowing)
+            del self.done[self.due], self.given[self.due]
             self.due += 1
-            self.progress(f"slice {self.due}, {self.threads} workers' threads", self.total)
+            assert self.total is not None
+            self.progress(f"slice {self.due}, {self.threads} threads of workers", self.total)
+
+    def _known(self) -> Known:
+        """Return the signatures of what is in the total."""
+        return frozenset(signature(each.play) for each in self.total.found) if self.total else frozenset()
+
+    def _add(self, result: Result, *, knowing: bool) -> None:
+        """Add a slice to the total; one that was not `knowing` what that has may have the same violations."""
+        if self.total is None:
+            self.total = result
+            return
+        found, behind = self.total.found, self.total.behind + result.behind
+        again = result.again + Counter() if knowing else self._met(result)
+        new = [each for each in result.found if knowing or signature(each.play) not in again]
+        for met, times in again.items():
+            next(each for each in found if signature(each.play) == met).times += times
+        self.total = merged([self.total, result])
+        self.total.found, self.total.behind = [*found, *new], behind
+        if self.total.found:
+            self.total.play, self.total.phase = self.total.found[0].play, self.total.found[0].phase
+
+    def _met(self, result: Result) -> Counter[tuple[str, str]]:
+        """Return how often a slice met what is in the total."""
+        met, known = result.again + Counter(), self._known()
+        for each in result.found:
+            if signature(each.play) in known:
+                met[signature(each.play)] += each.times
+        return met
 
 
 def _why(error: BaseException | None, at: int) -> str:

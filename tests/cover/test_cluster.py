@@ -153,14 +153,14 @@ def test_a_worker_that_is_killed_and_one_that_comes_change_no_finding(mortal: Da
     result = many(mortal, target, budget, course, at_first(die))
     assert mortal.workers[0].wait() == -signal.SIGKILL
     assert told(result) == told(expected) != []
-    assert result.found[0].times > 1
+    assert len(result.found) > 1
     assert (result.calls, result.counts) == (expected.calls, expected.counts)
     assert not result.interrupted
 
 
 @pytest.mark.needs("cc")
 def test_the_first_violation_is_that_of_one_machine(lasting: Dask, targets: Path) -> None:
-    target = Target("library", str(build.library("COUNTER_8_BITS", directory=targets)), "mine")
+    target = Target("library", str(build.library("FULL_SLAB_LOST", directory=targets)), "mine")
     budget = Budget(calls=200_000, seconds=120, shrink=30)
     expected = one(target, budget, Course())
     result = many(lasting, target, budget, Course())
