@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -77,6 +78,8 @@ class Result:
     generated whether the calls were generated, to exercise every clause that the target has calls for
     lacking   calls of a script that were not made, since the target has no such call
     histories what happened, phase by phase, in the last phases; where that was asked for
+    behind    how many of the calls looked behind a violation
+    again     how often the violations were met that earlier parts have
     """
 
     target: str
@@ -96,6 +99,8 @@ class Result:
     warned: Counter[str] = field(default_factory=Counter)
     lacking: frozenset[str] = frozenset()
     histories: list[tuple[str, History]] = field(default_factory=list)
+    behind: int = 0
+    again: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def remember(self, phase: str, history: History) -> None:
         """Keep a history, and of those before it no more than MOST events in all."""
@@ -119,6 +124,9 @@ class Course:
     keep_going  go on after a violation, to find others
     state       folder where its state is kept, and taken up again
     share       which phases are its own: every `share[1]`-th from `share[0]` on
+    until       the first phase that is not its own any more
+    known       signatures of violations that earlier parts have: they are counted, not reduced
+    behind      calls of earlier parts that looked behind a violation, which do not shorten a phase
     table       count the clauses by phase
     stopped     says that another part of the campaign has found what it was after
     history     keep what happened in what is found, as it is when reduced
@@ -128,6 +136,9 @@ class Course:
     keep_going: bool = False
     state: Path | None = None
     share: tuple[int, int] = (0, 1)
+    until: int = 1 << 40
+    known: frozenset[tuple[str, str]] = frozenset()
+    behind: int = 0
     table: bool = False
     stopped: Callable[[], bool] = _never
     history: bool = False
@@ -266,7 +277,7 @@ class _Hunt:
         if result.found and not course.keep_going:
             return
         done = self._journal.done if self._journal is not None else set()
-        left = max(0, self._budget.calls - result.calls)
+        left = max(0, self._budget.calls - result.calls) + course.behind
         pipeline = Pipeline(self._phases(generator, done), self._target, workers, left, deadline)
         before: Counter[str] = Counter()
         for phase, outcome, worker in pipeline.played(self._judge()):
@@ -300,7 +311,10 @@ class _Hunt:
     def _phases(self, generator: Generator, done: set[int]) -> Iterator[Phase]:
         """Yield the phases that are to be played, and say of each that it begins."""
         first, step = self._course.share
-        for phase in in_groups(generator.phases(first, step), self._target.together):
+        own = itertools.takewhile(
+            lambda phase: phase.index < self._course.until, generator.phases(first, step)
+        )
+        for phase in in_groups(own, self._target.together):
             if phase.index not in done:
                 self._progress(phase.name, self._result)
                 yield phase
@@ -337,11 +351,15 @@ class _Hunt:
             besides |= {outcome.finding.clause}
             outcome = play(worker, self._target, phase.ops, self._judge(besides))
             self._result.calls += outcome.calls
+            self._result.behind += outcome.calls
             if outcome.finding is None:
                 return
 
     def _take_one(self, phase: Phase, outcome: Play, worker: Worker) -> None:
         """Count a violation that is known; reduce and keep one that is not."""
+        if signature(outcome) in self._course.known:
+            self._result.again[signature(outcome)] += 1
+            return
         for known in self._result.found:
             if signature(known.play) == signature(outcome):
                 known.times += 1

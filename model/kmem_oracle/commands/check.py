@@ -7,8 +7,8 @@ import functools
 import sys
 from pathlib import Path
 
-from kmem_oracle import campaign, threads
-from kmem_oracle.commands.common import Commands, Parser, positive, seconds
+from kmem_oracle import campaign, cluster, threads
+from kmem_oracle.commands.common import Commands, Parser, fail, positive, seconds
 from kmem_oracle.commands.judging import KINDS, could_not, judging_options, target_of, verdict, waived_of
 from kmem_oracle.jobs import in_jobs
 from kmem_oracle.reports import table
@@ -30,6 +30,9 @@ def add(commands: Commands[Parser]) -> None:
         "--keep-going", action="store_true", help="collect what differs, do not stop at the first"
     )
     command.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes (default 1)")
+    command.add_argument(
+        "--cluster", metavar="dask:ADDRESS", help="play it on the workers of a Dask cluster (its scheduler)"
+    )
     command.add_argument("--state", metavar="DIR", help="keep the state there, and take it up again")
     command.add_argument(
         "--table", action="store_true", help="say how often each phase exercised each clause"
@@ -76,7 +79,10 @@ def check(arguments: argparse.Namespace) -> int:
     bar = Bar(budget, shown=sys.stderr.isatty())
     try:
         judged = functools.partial(campaign.campaign, course=course)
-        if arguments.threads > 1:
+        if arguments.cluster is not None:
+            _alone(arguments, "--cluster", threads=1, jobs=1, state=None)
+            judged = functools.partial(cluster.in_cluster, cluster=arguments.cluster, course=course)
+        elif arguments.threads > 1:
             _alone(arguments, "--threads", jobs=1, keep_going=False, state=None, table=False)
             judged = functools.partial(threads.campaign, threads=arguments.threads, history=course.history)
         elif arguments.jobs > 1:
@@ -89,6 +95,9 @@ def check(arguments: argparse.Namespace) -> int:
             waived=waived_of(arguments.waive),
             progress=bar,
         )
+    except cluster.Broken as error:
+        fail(str(error))
+        result = error.result
     except (CouldNotRun, ProfileError) as error:
         bar.clear()
         return could_not(arguments, str(error))
