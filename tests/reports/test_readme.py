@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from kmem_spec.clauses import CLAUSES
 
 REPOSITORY: Final = Path(__file__).parents[2]
 README: Final = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -103,3 +107,28 @@ def test_files_that_are_named_are_there() -> None:
     named = set(re.findall(r"\b(?:spec|tests|model|proofs)/[\w/.]+\.\w+\b", README))
     assert len(named) > 10
     assert [name for name in sorted(named) if not (REPOSITORY / name).exists()] == []
+
+
+def test_the_table_of_proofs_counts_what_there_is() -> None:
+    for module in ("kmem_spec.judge", "kmem_spec.cache", "kmem_spec.zone", "kmem_model.kernel"):
+        importlib.import_module(module)  # they register the clauses
+    rows = re.findall(
+        r"^\| .* \(([A-Z, ]+)\) \| (\d+) \| (\d+), (\d+), (\d+) \| (\d+) \|$", README, re.MULTILINE
+    )
+    ledger = (REPOSITORY / "proofs" / "kmem_proofs" / "mutants.txt").read_text(encoding="utf-8").splitlines()
+    seen: Counter[tuple[str, str]] = Counter()
+    family = ""
+    for line in ledger:
+        if not line.startswith(" "):
+            name, level = line.rsplit(" ", 1)
+            family = re.split("[-/]", name)[0]
+            seen[family, level] += 1
+        else:
+            seen[family, "mutants"] += 1
+    clauses = Counter(name.partition("-")[0] for name in CLAUSES)
+    for families, *numbers in rows:
+        names = families.split(", ")
+        there = [sum(clauses[name] for name in names)]
+        there += [sum(seen[name, kind] for name in names) for kind in ("A", "B", "C", "mutants")]
+        assert [int(number) for number in numbers] == there, families
+    assert {name for families, *_ in rows for name in families.split(", ")} == {*clauses, "UNITS"}
