@@ -27,6 +27,14 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.pop("GITHUB_ACTIONS", None)  # where commands say more
 
 
+LONG = ("quality/test_faults.py", "quality/test_awkward.py", "quality/test_aside.py", "linux/test_user_mode.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes, so that one of several processes is not left alone with them."""
+    items.sort(key=lambda item: not item.nodeid.partition("::")[0].endswith(LONG))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
