@@ -27,12 +27,13 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.pop("GITHUB_ACTIONS", None)  # where commands say more
 
 
-LONG = ("quality/test_faults.py", "quality/test_awkward.py", "quality/test_aside.py", "linux/test_user_mode.py")
+LONG = ("test_faults.py", "test_user_mode.py", "test_awkward.py", "test_aside.py", "test_pages.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take minutes, so that one of several processes is not left alone with them."""
-    items.sort(key=lambda item: not item.nodeid.partition("::")[0].endswith(LONG))
+    """Begin with the files that take minutes: of several processes none is left alone with them."""
+    place = {name: at for at, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONG)))
 
 
 @pytest.hookimpl(tryfirst=True)
