@@ -388,7 +388,7 @@ class _Hunt:
     def _shrunk(self, worker: Worker, failing: Play) -> Play:
         """Return the reduced violation; what was found is kept whatever happens on the way."""
 
-        limit = self._target.shrink or self._budget.shrink
+        limit = max(self._target.shrink, self._budget.shrink)
         test = partial(self._test, worker, end=time.monotonic() + limit)
         seconds, worker.call_seconds = worker.call_seconds, min(worker.call_seconds, REPLAY_SECONDS)
         shrinker = Shrinker(failing, test, limit)

@@ -147,7 +147,7 @@ class _Slices:
 
         Errors   CouldNotRun, ProfileError, OSError, KeyboardInterrupt
         """
-        last = self.deadline + (self.share.target.shrink or self.share.budget.shrink) + SLACK_SECONDS
+        last = self.deadline + max(self.share.target.shrink, self.share.budget.shrink) + SLACK_SECONDS
         while not self._over() and time.monotonic() < last:
             self._look()
             if time.monotonic() < self.deadline:

@@ -29,6 +29,13 @@ def add(commands: Commands[Parser]) -> None:
     command.add_argument(
         "--keep-going", action="store_true", help="collect what differs, do not stop at the first"
     )
+    command.add_argument(
+        "--reduce",
+        type=seconds,
+        default=campaign.SHRINK_SECONDS,
+        metavar="SECONDS",
+        help="for making each script shorter (default 9; more where the machine is busy)",
+    )
     command.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes (default 1)")
     command.add_argument(
         "--cluster", metavar="dask:ADDRESS", help="play it on the workers of a Dask cluster (its scheduler)"
@@ -68,6 +75,7 @@ def check(arguments: argparse.Namespace) -> int:
         seconds=arguments.time,
         call_seconds=arguments.call_time,
         memory=arguments.memory << 20,
+        shrink=arguments.reduce,
     )
     course = campaign.Course(
         keep_going=arguments.keep_going,

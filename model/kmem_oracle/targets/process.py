@@ -67,7 +67,7 @@ class Target:
 
     `name` is its path, the model's memory in MiB, a command, a module and what is in it, or a kernel.
     together   phases that are played before it is loaded afresh
-    shrink     seconds for the reduction of what is found, 0 for as many as with others
+    shrink     seconds at least for the reduction of what is found
     """
 
     kind: str
