@@ -160,7 +160,8 @@ class _Slices:
     def rest(self) -> Result | None:
         """Cancel what is on its way, and return all that is done."""
         if self.client.status == "running":
-            self.client.cancel(list(self.running.values()), force=True)
+            with suppress(OSError):  # the connection may break just now
+                self.client.cancel(list(self.running.values()), force=True)
         if not self._over():
             for at in sorted(self.done):
                 self._add(self.done[at], knowing=False)
@@ -241,7 +242,10 @@ class _Slices:
             return
         del self.running[at]
         if future.status == "finished":
-            answer = future.result()
+            try:
+                answer = future.result(timeout=WITHOUT_SECONDS)
+            except OSError:  # TimeoutError is one: the connection broke just now, and it is sent again
+                return
             if not isinstance(answer, Result):
                 raise answer
             if at in self.done and time.monotonic() >= self.deadline:

@@ -76,7 +76,7 @@ class Playing:
 
     sent       how many calls were sent
     all_sent   whether there are no more to send
-    limit      how many calls may be sent
+    limit      how many calls may be sent, and of those that were sent before it was lowered, be judged
     """
 
     def __init__(self, worker: Worker, target: Target, ops: Iterable[Op], deadline: float) -> None:
@@ -91,6 +91,7 @@ class Playing:
         self._reader = Reader()
         self._past: list[Op] = []  # the calls that became events, in order
         self._base = -1
+        self._read_of = 0  # calls that were sent
         self._heard = 0  # how much of what a kernel printed was looked at
         self.sent = 0
         self.all_sent = False
@@ -127,8 +128,12 @@ class Playing:
         over = not self._chunks
         if not over:
             records, notes, death = self._run.finish()
-            outcome = self._read(judge, self._chunks.popleft(), records, notes, death)
-            over = death is not None
+            chunk = self._chunks.popleft()
+            if len(chunk) > self.limit - self._read_of:
+                chunk, death, over = chunk[: self.limit - self._read_of], None, True
+            self._read_of += len(chunk)
+            outcome = self._read(judge, chunk, records, notes, death)
+            over |= death is not None
         if outcome is None and over:
             outcome = self._over()
         if outcome is not None and isinstance(judge, Recorder):

@@ -24,7 +24,7 @@ from kmem_oracle.journal import CORPUS, PROGRESS, Journal
 from kmem_oracle.play import Play
 from kmem_oracle.reports import progress, table, text
 from kmem_oracle.script import parse
-from kmem_oracle.targets.process import CouldNotRun, Target
+from kmem_oracle.targets.process import CouldNotRun, Target, Worker
 from kmem_spec.finding import Finding
 from kmem_spec.profile import load
 
@@ -182,6 +182,21 @@ def test_a_campaign_that_is_ended_goes_on_where_it_was(ending: signal.Signals, t
 def found(clause: str, script: str, index: int, times: int = 1) -> Found:
     finding = Finding(clause, "allocator", 0, (), "")
     return Found(Play(1, finding, tuple(parse(script))), f"phase {index}", index, times)
+
+
+@pytest.mark.parametrize("calls", [2_500, 15_000])
+def test_how_far_it_goes_does_not_depend_on_when_phases_begin(
+    calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kmem_oracle.pipeline.PLENTY", 3_000)  # so that phases begin that have too little left
+    counts = []
+    for ready in (True, False):
+        with monkeypatch.context() as patch:
+            patch.setattr(Worker, "is_ready", lambda self, target, now=ready: self.load(target) or now)
+            result = check(MODEL, calls=calls, course=Course(table=True))
+        assert result.calls == calls
+        counts.append((result.counts, result.by_phase))
+    assert counts[0] == counts[1]
 
 
 def test_shares_are_put_together_the_earliest_violation_first() -> None:

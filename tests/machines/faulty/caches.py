@@ -63,7 +63,7 @@ class CacheTooLarge(Kernel):
     def _create(
         self, name: bytes | None, size: int, align: int, flags: int, ctor: Hook | None, dtor: Hook | None
     ) -> int:
-        return super()._create(name, min(size, 4096), align, flags, ctor, dtor)
+        return super()._create(name, size if size <= 4 * MIB else 4096, align, flags, ctor, dtor)
 
 
 class CacheSizeLess(Kernel):
