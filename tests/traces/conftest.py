@@ -21,7 +21,12 @@ def told(tmp_path: Path) -> Told:
 @pytest.fixture(scope="session")
 def piece() -> list[str]:
     """Return the first lines of a trace that a guest with Linux 6.1 recorded, from mid-life on."""
-    with lzma.open(Path(__file__).with_name("ftrace-6.1-head.txt.xz"), "rt", encoding="utf-8") as file:
+    return head("ftrace-6.1")
+
+
+def head(name: str) -> list[str]:
+    """Return the first lines of a trace that was recorded."""
+    with lzma.open(Path(__file__).with_name(f"{name}-head.txt.xz"), "rt", encoding="utf-8") as file:
         return file.read().splitlines()
 
 

@@ -55,10 +55,11 @@ class Docket:
     further   findings beyond those kept
     folded    by clause and group, how many suspects were taken back because they are too frequent to be
               errors
+    missing   what events may be missing anywhere without a mark, if so
     """
 
     in_force: frozenset[str]
-    partial: bool = False
+    missing: str = ""
     findings: list[Finding] = field(default_factory=list)
     further: int = 0
     folded: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -73,8 +74,8 @@ class Docket:
             self.further += 1
             return None
         if found.certainty == "violation" and found.rests != "nothing":
-            if self.partial:
-                _weaken(found, "events that were filtered out")
+            if self.missing:
+                _weaken(found, self.missing)
             elif found.others and self.gap_end > min(found.others):
                 _weaken(found, "lost events")
         self.findings.append(found)

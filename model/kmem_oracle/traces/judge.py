@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from kmem_oracle.traces import classes
 from kmem_oracle.traces.areas import Areas
@@ -16,6 +17,9 @@ from kmem_oracle.traces.sites import Sites
 from kmem_oracle.traces.summary import Sample, Size, Summary
 from kmem_spec.profile import Profile
 from kmem_spec.units import PAGE_SHIFT, PAGE_SIZE
+
+FILTERED: Final = "events that were filtered out"
+BY_PERF: Final = "events that perf lost, which it need not mark"
 
 
 class TraceJudge:
@@ -39,7 +43,8 @@ class TraceJudge:
         `partial` that some events were filtered out; `page_offset` is the address of page frame 0.
         """
         in_force = frozenset(clause.id for clause in profile.clauses()) | {"SLAB-CLASS"}  # see `classes`
-        self.case = Case(profile, Docket(in_force - waived, partial), DirectMap(page_offset), whole)
+        docket = Docket(in_force - waived, FILTERED if partial else "")
+        self.case = Case(profile, docket, DirectMap(page_offset), whole)
         self.sites = Sites()
         self.pages = Pages(self.case)
         self.areas = Areas(self.case)
@@ -50,6 +55,11 @@ class TraceJudge:
     def lost(self, start: int, end: int) -> None:
         """Take note that events were lost after line `start` and before line `end`."""
         self.case.docket.lost(start, end)
+
+    def saw_perf(self) -> None:
+        """Take note that perf recorded this: what rests on no event being missing is a suspect."""
+        docket = self.case.docket
+        docket.missing = docket.missing or BY_PERF
 
     def saw_hash(self) -> None:
         """Take note of what looks hashed: if all pointers are, they can be compared, and nothing else."""

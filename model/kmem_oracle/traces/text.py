@@ -133,6 +133,8 @@ class TextReader:
     def _odd(self, line: str, number: int, name: str) -> None:
         """Take a line whose event is not known by its name as it stands."""
         plain = plain_name(name)
+        if ":" in name and plain != name.strip():  # the others name no system
+            self.judge.saw_perf()
         if plain in self._known and len(name) < 64 and len(self._handlers) < KINDS:
             self._handlers[name] = self._known[plain]
             self._counts[name] = 0
