@@ -188,7 +188,7 @@ def found(clause: str, script: str, index: int, times: int = 1) -> Found:
 def test_how_far_it_goes_does_not_depend_on_when_phases_begin(
     calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kmem_oracle.pipeline.PLENTY", 3_000)  # so that phases begin that have too little left
+    monkeypatch.setattr("kmem_oracle.pipeline.PLENTY", 3_000)  # phases begin with too little left
     counts = []
     for ready in (True, False):
         with monkeypatch.context() as patch:
