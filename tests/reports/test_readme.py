@@ -20,7 +20,7 @@ from kmem_spec.clauses import CLAUSES
 REPOSITORY: Final = Path(__file__).parents[2]
 README: Final = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILES: Final = {"c": "mine.c", "python": "mine.py"}
+FILES: Final = {"c": "mine.c", "python": "mine.py", "rust": "mine.rs"}
 VARIES: Final = re.compile(r"0x[0-9a-f]+|[\d,]+ ?(?=calls|s\b|/s)|\d+\.\d+")
 ELSEWHERE: Final = {  # commands that others run, or that need what a test has not
     ".venv/bin/pip install": "the gate runs it word for word",
@@ -60,7 +60,7 @@ def shown() -> Iterator[Shown]:
 COMMANDS: Final = [each for each in shown() if not any(words in each.command for words in ELSEWHERE)]
 
 
-@pytest.mark.needs("cc")
+@pytest.mark.needs("cc", "rustc")
 def test_what_the_readme_shows_is_what_comes(tmp_path: Path) -> None:
     for kind, text in BLOCK.findall(README):
         if kind in FILES:
