@@ -52,7 +52,10 @@ def concerns(clause: str, apis: frozenset[str], profile: Profile) -> bool:
     if clause == "CACHE-DTOR":
         return "kmem_cache_create_26" in apis  # no other call takes a destructor
     if rule.kind == "outcome":
-        return any(rule.of(APIS[name]) for name in apis if name in APIS) or clause == "MEM-KEEP"
+        speaks_of = [APIS[name] for name in apis if name in APIS and rule.of(APIS[name])]
+        if clause.endswith("-ARRAY"):  # a product comes of calls that take a count
+            speaks_of = [api for api in speaks_of if {"count", "size"} <= {*api.parameters}]
+        return bool(speaks_of) or clause == "MEM-KEEP"
     families = {APIS[name].family for name in apis if name in APIS}
     return FAMILY_OF.get(clause.partition("-")[0], "kmalloc") in families or clause.startswith(("MEM", "GFP"))
 
