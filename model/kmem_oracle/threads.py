@@ -11,6 +11,7 @@ from kmem_oracle.campaign import Budget, Found, Progress, Result, judge_for, pro
 from kmem_oracle.play import Play
 from kmem_oracle.recorder import Recorder
 from kmem_oracle.script import Op
+from kmem_oracle.targets.guest import REAL_TIME
 from kmem_oracle.targets.process import CouldNotRun, Death, Run, Target, Worker
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import CHUNK
@@ -52,6 +53,8 @@ def campaign(
 
     Errors   CouldNotRun, ProfileError
     """
+    if target.kind == "linux":  # where tasks take turns when the clock ticks
+        target = replace(target, name=f"{target.name},{REAL_TIME}")
     with Worker(
         call_seconds=budget.call_seconds,
         memory_limit=budget.memory,

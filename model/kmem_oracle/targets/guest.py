@@ -22,6 +22,7 @@ from kmem_oracle.targets import mailbox
 from kmem_oracle.targets.family import die_with_parent
 from kmem_oracle.targets.opened import Gone, Unusable
 
+REAL_TIME: Final = "real-time"  # an option of ours: a user-mode kernel whose clock ticks
 CONSOLE: Final = 1 << 16  # bytes of a console that are looked at
 NO_RANDOM_ADDRESSES: Final = 0x0040000
 _PANIC: Final = re.compile(r"Kernel panic - not syncing: ?(.*)")

@@ -9,7 +9,7 @@ from typing import Final
 
 from kmem_oracle.kernels.stock import INITRD
 from kmem_oracle.kernels.store import Kernel
-from kmem_oracle.targets.guest import Guest
+from kmem_oracle.targets.guest import REAL_TIME, Guest
 from kmem_oracle.targets.mailbox import AT, SHARED
 from kmem_oracle.targets.opened import Gone
 
@@ -40,7 +40,8 @@ class Machine(Guest):
         self._asked = 0
         self._words[AT // 8] = self._words[AT // 8 + 1] = 0
         processors = next((option[4:] for option in options if option.startswith("smp=")), "1")
-        append = " ".join([APPEND, *(option for option in options if not option.startswith("smp="))])
+        own = ("smp=", REAL_TIME)
+        append = " ".join([APPEND, *(option for option in options if not option.startswith(own))])
         device = f"memory-backend-file,id=shared,size={SHARED},mem-path=/proc/self/fd/{memory_fd},share=on"
         command = [
             *(QEMU, "-M", "pc", "-accel", "tcg", "-cpu", "max", "-smp", processors, "-m", f"{MEMORY}M"),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kmem_oracle.kernels.store import Kernel
-from kmem_oracle.targets.guest import Guest, room_for
+from kmem_oracle.targets.guest import REAL_TIME, Guest, room_for
 from kmem_oracle.targets.opened import Gone
 
 MEMORY: Final = 32  # MiB: enough for all that phases do, and soon exhausted
@@ -39,8 +39,10 @@ class UserMode(Guest):
             "lpj=5000000",  # how long a turn takes need not be measured at every start
             "loglevel=5",
             "oops=panic",
-            *options,
         ]
+        if REAL_TIME not in options:
+            command.append("time-travel=inf-cpu")  # no tick: the same calls have the same answers, bit by bit
+        command += [option for option in options if option != REAL_TIME]
         self.start(command, [memory_fd, bell, done], {"TMPDIR": room_for(MEMORY << 20)})
         os.close(bell)
         os.close(done)
