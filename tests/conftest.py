@@ -24,14 +24,24 @@ def is_missing(tool: str) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", NEEDS)
+    config.addinivalue_line("markers", "no_cover: the test is run without looking at what it covers")
     os.environ.pop("GITHUB_ACTIONS", None)  # where commands say more
 
 
 LONG = ("test_faults.py", "test_user_mode.py", "test_awkward.py", "test_aside.py", "test_pages.py")
+COVER = Path(__file__).parent / "cover"
+UNCOVERED = ("test_generate.py", "test_judge_any_call.py", "test_vectors.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take minutes: of several processes none is left alone with them."""
+    """Begin with the files that take minutes: of several processes none is left alone with them.
+
+    What the spec and the model are covered by is measured on the tests of tests/cover; the others make so many
+    calls that to look at each line takes them more than twice the time.
+    """
+    for item in items:
+        if item.path.parent != COVER or item.path.name in UNCOVERED:
+            item.add_marker(pytest.mark.no_cover)
     place = {name: at for at, name in enumerate(LONG)}
     items.sort(key=lambda item: place.get(item.path.name, len(LONG)))
 
