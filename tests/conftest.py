@@ -36,8 +36,8 @@ UNCOVERED = ("test_generate.py", "test_judge_any_call.py", "test_vectors.py")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take minutes: of several processes none is left alone with them.
 
-    What the spec and the model are covered by is measured on the tests of tests/cover; the others make so many
-    calls that to look at each line takes them more than twice the time.
+    What covers the spec and the model is measured on the tests of tests/cover; the others make so many calls
+    that to look at each line takes them more than twice the time.
     """
     for item in items:
         if item.path.parent != COVER or item.path.name in UNCOVERED:

@@ -34,7 +34,7 @@ SHRINK_SECONDS: Final = 9.0
 REPLAY_SECONDS: Final = 0.6  # a call that once hung need not be waited for as long again
 MEMORY: Final = 8 << 30  # bytes of address space that a target's process may map
 WORKERS: Final = 5
-WORKERS_FOR_GUESTS: Final = 2  # whose phases are played several together
+WORKERS_FOR_GUESTS: Final = 3  # whose phases are played several together
 BEHIND: Final = 3  # times that a phase is played again, without the clauses that it broke
 
 

@@ -12,6 +12,7 @@ from kmem_spec.gfp import GFP_KERNEL, GFP_NOWAIT, GFP_USER, NAMES, NOFAIL, NORET
 from kmem_spec.units import PAGE_SIZE
 
 LONELY = 6000  # rounds that use up 24 MiB, a page in each
+LITTLE = 1 << 30  # bytes of memory, as a guest has: there each page of an area is slow to map
 ROUNDS = 20  # more than the judge wants to see in a row
 
 
@@ -139,7 +140,7 @@ class MaskPhases(Draws):
 
     def failing_cycles(self, turn: int) -> Iterator[Op]:
         """What works, then the same made to fail until a leak has used up the target, then again."""
-        count = 300 if turn == 0 else 1500
+        count = 300 if turn == 0 else 500 if self.profile.vmalloc_max <= LITTLE else 1500
         for first, makes, end, last, at in self.large_makings():
             again = [*makes, *end]
             yield from first
@@ -175,7 +176,8 @@ class MaskPhases(Draws):
         gfp = self.bases[0]
         one, cache = self.new(), self.new()
         if self.has("vmalloc", "vfree"):
-            yield [], [Op("vmalloc", one, (150 * PAGE_SIZE,))], [Op("vfree", 0, (one,))], [], 120
+            pages = 30 if self.profile.vmalloc_max <= LITTLE else 150
+            yield [], [Op("vmalloc", one, (pages * PAGE_SIZE,))], [Op("vfree", 0, (one,))], [], pages * 4 // 5
         if self.has("kmalloc", "krealloc", "kfree"):
             grown = Op("krealloc", one, (one, 80 * PAGE_SIZE, gfp))
             yield [], [Op("kmalloc", one, (20 * PAGE_SIZE, gfp)), grown], [Op("kfree", 0, (one,))], [], 2

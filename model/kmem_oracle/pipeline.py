@@ -54,6 +54,8 @@ class Pipeline:
                 outcome = None
                 while outcome is None:
                     self._begin_next(playing.sent, last=playing.all_sent)
+                    for _, _, other in self._ahead:
+                        other.go_ahead()
                     outcome = playing.step(judge)
             self._left -= outcome.calls
             yield Played(phase, outcome, worker)

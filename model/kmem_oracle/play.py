@@ -26,6 +26,7 @@ from kmem_spec.apis import APIS, argument
 from kmem_spec.finding import Finding
 from kmem_spec.judge import Judge
 
+EARLY: Final = 24  # chunks that are kept for the judge before the turn of their run comes
 DRIVERS: Final = ("check", "item", "mempool_fail")  # calls that any target can be asked for
 
 
@@ -88,11 +89,12 @@ class Playing:
         self._source = runnable(ops, self._run.apis.union(DRIVERS))
         self._deadline = deadline
         self._chunks: deque[list[Op]] = deque()
+        self._early: deque[tuple[list[Record], list[RawNote], Death | None, int]] = deque()
         self._reader = Reader()
         self._past: list[Op] = []  # the calls that became events, in order
         self._base = -1
         self._read_of = 0  # calls that were sent
-        self._heard = 0  # how much of what a kernel printed was looked at
+        self._heard = self._printed = 0  # how much of what a kernel printed was looked at, is to be
         self.sent = 0
         self.all_sent = False
         self.limit = sys.maxsize
@@ -109,14 +111,30 @@ class Playing:
 
     def feed(self) -> None:
         """Send as many calls as may be on their way."""
-        while len(self._chunks) < AHEAD and not self.all_sent:
-            room = 0 if time.monotonic() >= self._deadline else min(CHUNK, self.limit - self.sent)
-            chunk = list(itertools.islice(self._source, max(0, room)))
-            if chunk:
-                self._run.start(chunk)
-                self._chunks.append(chunk)
-                self.sent += len(chunk)
-            self.all_sent = len(chunk) < CHUNK
+        while len(self._chunks) - len(self._early) < AHEAD and not self.all_sent:
+            self._send(0 if time.monotonic() >= self._deadline else min(CHUNK, self.limit - self.sent))
+
+    def _send(self, room: int) -> None:
+        """Send the next chunk of that many calls at most."""
+        chunk = list(itertools.islice(self._source, max(0, room)))
+        if chunk:
+            self._run.start(chunk)
+            self._chunks.append(chunk)
+            self.sent += len(chunk)
+        self.all_sent = len(chunk) < CHUNK
+
+    def go_ahead(self) -> None:
+        """Take what is answered before the turn of this run comes, and send as much again."""
+        while len(self._early) < min(EARLY, len(self._chunks)) and self._run.is_answered():
+            self._early.append(self._answers())
+            if self._early[-1][2] is not None:
+                self.all_sent = True
+            elif not self.all_sent and self.limit - self.sent >= CHUNK and time.monotonic() < self._deadline:
+                self._send(CHUNK)
+
+    def _answers(self) -> tuple[list[Record], list[RawNote], Death | None, int]:
+        """Wait for the next chunk; also how much a kernel has printed till then."""
+        return *self._run.finish(), len(self._run.printed)
 
     def step(self, judge: Judge) -> Play | None:
         """Send what may be sent, and judge a chunk; return what came of it all once that is known."""
@@ -127,11 +145,12 @@ class Playing:
         outcome = None
         over = not self._chunks
         if not over:
-            records, notes, death = self._run.finish()
+            records, notes, death, printed = self._early.popleft() if self._early else self._answers()
             chunk = self._chunks.popleft()
             if len(chunk) > self.limit - self._read_of:
                 chunk, death, over = chunk[: self.limit - self._read_of], None, True
             self._read_of += len(chunk)
+            self._printed = printed
             outcome = self._read(judge, chunk, records, notes, death)
             over |= death is not None
         if outcome is None and over:
@@ -170,8 +189,8 @@ class Playing:
 
     def _complained(self, judge: Judge) -> Play | None:
         """Return the violation that a kernel reports of itself during a chunk, of whichever call."""
-        told = self._run.printed[self._heard :]
-        self._heard += len(told)
+        told = self._run.printed[self._heard : self._printed]
+        self._heard = self._printed
         error = next((line for line in complaints(told) if is_error(line)), "")
         if not error:
             return None

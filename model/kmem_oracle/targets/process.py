@@ -371,6 +371,10 @@ class Run:
             self._worker.put(self._part, self._packer.pack(ops))
             self._worker.tell(("packed", base, len(ops)))
 
+    def is_answered(self) -> bool:
+        """Say whether `finish` need not wait."""
+        return bool(self._sent) and self._worker.waiting(0)
+
     def finish(self) -> tuple[list[Record], list[RawNote], Death | None]:
         """Wait for the oldest chunk: its records and notes, and how the target died if it did.
 

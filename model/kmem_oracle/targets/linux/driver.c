@@ -26,6 +26,10 @@
 #include <asm/unaligned.h>
 #endif
 
+#ifdef CONFIG_UML_TIME_TRAVEL_SUPPORT
+#include <shared/timetravel.h>
+#endif
+
 #include "system.h"
 
 #include "calls.h"

@@ -32,11 +32,21 @@ static inline u64 sleeps(void) { return current->nvcsw; }
 
 static bool atomic; /* whether the script has disabled preemption */
 
-/* Let the kernel's own tasks run now and then: what reclaims and settles accounts would else never do so. */
+/* Let the kernel's own tasks run now and then: what reclaims and settles accounts would else never do so.
+ *
+ * Where no clock ticks, a task that never sleeps is never the one that has run longest: it has to sleep.
+ */
 static inline void between_calls(u64 index)
 {
-    if (!(index & 31) && !atomic)
-        yield();
+    if ((index & 31) || atomic)
+        return;
+#ifdef CONFIG_UML_TIME_TRAVEL_SUPPORT
+    if (time_travel_mode == TT_MODE_INFCPU) {
+        schedule_timeout_uninterruptible(1);
+        return;
+    }
+#endif
+    yield();
 }
 
 /* A user-mode kernel's memcmp goes byte by byte. */
