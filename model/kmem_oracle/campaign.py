@@ -21,7 +21,9 @@ from kmem_oracle.recorder import MOST, History, Recorder
 from kmem_oracle.script import Op
 from kmem_oracle.shrink import Shrinker
 from kmem_oracle.targets.by_bytes import CONTENTS
-from kmem_oracle.targets.process import CouldNotRun, Run, Target, Worker
+from kmem_oracle.targets.process import Worker
+from kmem_oracle.targets.run import Run
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.gfp import NAMES
 from kmem_spec.judge import Judge
 from kmem_spec.profile import Profile, load

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from kmem_oracle.campaign import Budget, Course, Progress, Result, campaign, signature
 from kmem_oracle.jobs import Answer, Share, merged
-from kmem_oracle.targets.process import CouldNotRun, Target
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.profile import ProfileError
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Final
 
 from kmem_oracle.campaign import Budget, Course, Progress, Result, campaign, signature
-from kmem_oracle.targets.process import CouldNotRun, Target
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.profile import ProfileError
 
 MOST: Final = 256

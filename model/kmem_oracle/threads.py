@@ -12,9 +12,11 @@ from kmem_oracle.play import Play
 from kmem_oracle.recorder import Recorder
 from kmem_oracle.script import Op
 from kmem_oracle.targets.guest import REAL_TIME
-from kmem_oracle.targets.process import CouldNotRun, Death, Run, Target, Worker
+from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import CHUNK
+from kmem_oracle.targets.run import Run
+from kmem_oracle.targets.target import CouldNotRun, Death, Target
 from kmem_oracle.thread_history import NEED_ORDER, Row, alone, ordered
 from kmem_oracle.thread_losses import Losses
 from kmem_oracle.thread_programs import Programs, ThreadPhase

@@ -24,7 +24,8 @@ from kmem_oracle.journal import CORPUS, PROGRESS, Journal
 from kmem_oracle.play import Play
 from kmem_oracle.reports import progress, table, text
 from kmem_oracle.script import parse
-from kmem_oracle.targets.process import CouldNotRun, Target, Worker
+from kmem_oracle.targets.process import Worker
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.finding import Finding
 from kmem_spec.profile import load
 

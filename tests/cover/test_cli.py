@@ -23,7 +23,7 @@ from kmem_oracle.commands import completion
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION
 from kmem_oracle.reports import versions
 from kmem_oracle.script import parse
-from kmem_oracle.targets.process import CouldNotRun, Target
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.profile import load
 

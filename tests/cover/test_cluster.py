@@ -22,7 +22,7 @@ from kmem_oracle import cluster
 from kmem_oracle.campaign import Budget, Course, Progress, Result, campaign
 from kmem_oracle.cli import main
 from kmem_oracle.cluster import in_cluster
-from kmem_oracle.targets.process import CouldNotRun, Target
+from kmem_oracle.targets.target import CouldNotRun, Target
 
 pytestmark = pytest.mark.needs("distributed", "linux")
 NONE: Final[frozenset[str]] = frozenset()

@@ -13,7 +13,7 @@ from kmem_oracle.compare import Comparison, compare
 from kmem_oracle.outcome import Outcome, Outcomes, alike
 from kmem_oracle.reports import side_by_side
 from kmem_oracle.script import Op, parse
-from kmem_oracle.targets.process import CouldNotRun, Target
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.apis import APIS
 from kmem_spec.calls import Answer, Call
 from kmem_spec.gfp import GFP_KERNEL

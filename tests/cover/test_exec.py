@@ -11,7 +11,7 @@ from tests.targets import build, drivers
 from kmem_oracle.campaign import Budget, campaign, replay
 from kmem_oracle.compare import compare
 from kmem_oracle.script import parse
-from kmem_oracle.targets.process import Target
+from kmem_oracle.targets.target import Target
 
 pytestmark = [pytest.mark.needs("linux"), pytest.mark.usefixtures("mark")]  # it looks for processes in /proc
 EVERY_FAMILY = """

@@ -16,7 +16,8 @@ from kmem_oracle.compare import compare
 from kmem_oracle.play import Play, Playing, play
 from kmem_oracle.script import Op, parse
 from kmem_oracle.targets.by_bytes import CONTENTS
-from kmem_oracle.targets.process import CouldNotRun, Target, Worker
+from kmem_oracle.targets.process import Worker
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.judge import Judge
 from kmem_spec.profile import load

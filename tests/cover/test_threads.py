@@ -13,9 +13,10 @@ from tests.targets import build
 from kmem_oracle.campaign import Budget, Found, Result
 from kmem_oracle.reports import columns, saved
 from kmem_oracle.script import Op
-from kmem_oracle.targets.process import CouldNotRun, Lane, Target
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import DONE, SKIPPED, SPOILT, Record
+from kmem_oracle.targets.shared import Lane
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_oracle.thread_history import NEED_ORDER, Row, alone, ordered
 from kmem_oracle.thread_losses import Losses
 from kmem_oracle.thread_programs import Programs

@@ -11,7 +11,7 @@ import pytest
 
 from kmem_oracle.campaign import Budget, replay
 from kmem_oracle.script import parse
-from kmem_oracle.targets.process import Target
+from kmem_oracle.targets.target import Target
 from kmem_spec.clauses import CLAUSES
 
 FOUND: Final = Path(__file__).parents[1] / "FOUND.md"

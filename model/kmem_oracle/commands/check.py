@@ -13,7 +13,7 @@ from kmem_oracle.commands.judging import KINDS, could_not, judging_options, targ
 from kmem_oracle.jobs import in_jobs
 from kmem_oracle.reports import table
 from kmem_oracle.reports.progress import Bar
-from kmem_oracle.targets.process import CouldNotRun
+from kmem_oracle.targets.target import CouldNotRun
 from kmem_spec.profile import ProfileError
 
 

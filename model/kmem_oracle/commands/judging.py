@@ -16,7 +16,7 @@ from kmem_oracle.reports import machine, marks, saved, text
 from kmem_oracle.reports.html import page
 from kmem_oracle.reports.html.memory import memory_page
 from kmem_oracle.reports.marks import Place
-from kmem_oracle.targets.process import CouldNotRun, Target
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
 
 KINDS: Final = (

@@ -32,7 +32,7 @@ from kmem_oracle.reports.marks import Place
 from kmem_oracle.reports.trace import Trace
 from kmem_oracle.script import Op, parse, steps_of, unrolled
 from kmem_oracle.session import Session
-from kmem_oracle.targets.process import CouldNotRun
+from kmem_oracle.targets.target import CouldNotRun
 from kmem_oracle.tour import lesson_names, path_of
 from kmem_spec.profile import ProfileError
 

@@ -19,7 +19,8 @@ from kmem_oracle.reports.excerpt import excerpt
 from kmem_oracle.script import Step, labels_of, unrolled
 from kmem_oracle.session import Session
 from kmem_oracle.syntax import NeverClosed, blocks_of
-from kmem_oracle.targets.process import Target, Worker
+from kmem_oracle.targets.process import Worker
+from kmem_oracle.targets.target import Target
 
 PROMPT: Final = "> "
 MORE: Final = ". "  # the rest of a repeat
