@@ -13,8 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from kmem_oracle.generate import Generator, Phase, in_groups
+from kmem_oracle.generate import Generator
 from kmem_oracle.journal import Journal
+from kmem_oracle.phase import Phase, in_groups
 from kmem_oracle.pipeline import Pipeline
 from kmem_oracle.play import DRIVERS, Play, play
 from kmem_oracle.recorder import MOST, History, Recorder

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from kmem_oracle.generate import Phase
+from kmem_oracle.phase import Phase
 from kmem_oracle.play import Play, Playing
 from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.records import AHEAD, CHUNK

@@ -12,7 +12,8 @@ from tests.cover.callers import Caller
 
 from kmem_oracle.campaign import CALLS
 from kmem_oracle.draws import boundary_sizes
-from kmem_oracle.generate import Generator, Phase
+from kmem_oracle.generate import Generator
+from kmem_oracle.phase import Phase
 from kmem_oracle.play import DRIVERS, play
 from kmem_oracle.script import Op
 from kmem_oracle.targets.process import Worker
