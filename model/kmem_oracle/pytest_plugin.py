@@ -169,8 +169,8 @@ def _terms(
     target: str, calls: int | None, seconds: float | None, seed: int, profile: str, waived: tuple[str, ...]
 ) -> Terms:
     """Return the terms, the usual where nothing is given."""
-    from kmem_oracle.campaign import CALLS, SECONDS
     from kmem_oracle.conformance import Terms
+    from kmem_oracle.course import CALLS, SECONDS
 
     return Terms(target, calls or CALLS, seconds or SECONDS, seed, profile, waived)
 

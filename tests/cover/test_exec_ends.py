@@ -11,8 +11,8 @@ import pytest
 from tests.cover.behind import NONE, bad, command, gone, marked
 from tests.targets import drivers
 
-from kmem_oracle.campaign import Budget
 from kmem_oracle.compare import compare
+from kmem_oracle.course import Budget
 from kmem_oracle.play import Play, play
 from kmem_oracle.script import parse
 from kmem_oracle.targets.process import Worker

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from tests.cover.callers import Caller
 
-from kmem_oracle.campaign import CALLS
+from kmem_oracle.course import CALLS
 from kmem_oracle.draws import boundary_sizes
 from kmem_oracle.generate import Generator
 from kmem_oracle.phase import Phase

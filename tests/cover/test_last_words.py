@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.targets import build
 
-from kmem_oracle.campaign import Budget
 from kmem_oracle.compare import compare
+from kmem_oracle.course import Budget
 from kmem_oracle.play import play
 from kmem_oracle.script import parse
 from kmem_oracle.targets.last_words import MOST, SHOWN, await_end, last_line

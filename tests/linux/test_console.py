@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kmem_oracle.campaign import Budget, replay
+from kmem_oracle.campaign import replay
+from kmem_oracle.course import Budget
 from kmem_oracle.script import parse
 from kmem_oracle.targets.console import TAIL, complaints, owed, tail
 from kmem_oracle.targets.records import RawNote, Record
