@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from kmem_oracle.campaign import Budget, promised_by, worker_for
+from kmem_oracle.course import Budget
 from kmem_oracle.outcome import Outcome, Outcomes, alike
 from kmem_oracle.play import DRIVERS, Playing
 from kmem_oracle.script import Op
-from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker
+from kmem_oracle.start import promised_by, worker_for
+from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.records import RawNote, Record
+from kmem_oracle.targets.target import CouldNotRun, Death, Target
 from kmem_spec.finding import Finding
 from kmem_spec.judge import Judge
 from kmem_spec.profile import Profile

@@ -12,7 +12,9 @@ from typing import Final, Literal
 
 from kmem_oracle import campaign
 from kmem_oracle.commands.judging import target_of, waived_of
+from kmem_oracle.course import CALLS, SECONDS, Budget, Course
 from kmem_oracle.reports import text
+from kmem_oracle.result import Result
 from kmem_oracle.script import parse
 from kmem_spec.clauses import CLAUSES
 
@@ -35,8 +37,8 @@ class Terms:
     """
 
     target: str
-    calls: int = campaign.CALLS
-    seconds: float = campaign.SECONDS
+    calls: int = CALLS
+    seconds: float = SECONDS
     seed: int = 1
     profile: str = ""
     waived: tuple[str, ...] = ()
@@ -68,10 +70,10 @@ def verdicts(terms: Terms) -> dict[str, Verdict]:
             target_of(terms.target),
             profile=terms.profile,
             seed=terms.seed,
-            budget=campaign.Budget(calls=terms.calls, seconds=terms.seconds),
+            budget=Budget(calls=terms.calls, seconds=terms.seconds),
             waived=waived.union(broken),
             progress=lambda *_: None,
-            course=campaign.Course(keep_going=True),
+            course=Course(keep_going=True),
         )
         if result.interrupted:
             raise KeyboardInterrupt
@@ -84,7 +86,7 @@ def verdicts(terms: Terms) -> dict[str, Verdict]:
 
 
 def _verdicts(
-    terms: Terms, result: campaign.Result, broken: dict[str, str], *, ended: bool
+    terms: Terms, result: Result, broken: dict[str, str], *, ended: bool
 ) -> Iterator[tuple[str, Verdict]]:
     """Yield the verdict on each clause; `ended` says that the last campaign came to its end."""
     in_force = {clause.id for clause in result.profile.clauses()}
@@ -115,7 +117,7 @@ def replay(script: str, target: str, *, profile: str = "", waived: tuple[str, ..
         target_of(target),
         parse(script),
         profile=profile,
-        budget=campaign.Budget(),
+        budget=Budget(),
         waived=frozenset(waived),
     )
     return None if result.play is None else "\n".join(text.verdict_lines(result, []))

@@ -11,12 +11,14 @@ import signal
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import Final
 
-from kmem_oracle.campaign import Budget, Course, Progress, Result, campaign, signature
-from kmem_oracle.targets.process import CouldNotRun, Target
+from kmem_oracle.campaign import campaign
+from kmem_oracle.course import Course, Share
+from kmem_oracle.result import Progress, Result, signature
+from kmem_oracle.targets.target import CouldNotRun
 from kmem_spec.profile import ProfileError
 
 MOST: Final = 256
@@ -24,43 +26,37 @@ EXIT_SECONDS: Final = 2.0  # for a process to end by itself
 Answer = Result | CouldNotRun | ProfileError | OSError
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What one process is asked to do."""
-
-    target: Target
-    profile: str
-    seed: int
-    budget: Budget
-    waived: frozenset[str]
-    course: Course
-
-
-def in_jobs(
-    target: Target,
-    *,
-    jobs: int,
-    profile: str,
-    seed: int,
-    budget: Budget,
-    waived: frozenset[str],
-    progress: Progress,
-    course: Course,
-) -> Result:
+def in_jobs(whole: Share, *, jobs: int, progress: Progress) -> Result:
     """Judge a target by so many processes; the budget of calls is shared, that of time is each one's.
 
     Errors   CouldNotRun, ProfileError, OSError
     """
-    part = replace(budget, calls=-(-budget.calls // jobs))
+    part = replace(whole.budget, calls=-(-whole.budget.calls // jobs))
     shares = [
-        Share(target, profile, seed, part, waived, replace(course, share=(job, jobs))) for job in range(jobs)
+        replace(whole, budget=part, course=replace(whole.course, share=(job, jobs))) for job in range(jobs)
     ]
     with ExitStack() as stack:
         connections = [_started(share, stack) for share in shares]
-        results = _answers(connections, course)
+        results = _answers(connections, whole.course)
     total = merged(results)
     progress("", total)
     return total
+
+
+def played(share: Share, *, progress: Progress | None = None) -> Result:
+    """Judge a target by this process alone.
+
+    Errors   CouldNotRun, ProfileError, OSError
+    """
+    return campaign(
+        share.target,
+        profile=share.profile,
+        seed=share.seed,
+        budget=share.budget,
+        waived=share.waived,
+        progress=progress or _quiet,
+        course=share.course,
+    )
 
 
 def _started(share: Share, stack: ExitStack) -> Connection:
@@ -153,15 +149,7 @@ def _play(connection: Connection, share: Share) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who says so
     answer: Answer
     try:
-        answer = campaign(
-            share.target,
-            profile=share.profile,
-            seed=share.seed,
-            budget=share.budget,
-            waived=share.waived,
-            progress=_quiet,
-            course=replace(share.course, stopped=connection.poll),
-        )
+        answer = played(replace(share, course=replace(share.course, stopped=connection.poll)))
     except (CouldNotRun, ProfileError, OSError) as error:
         answer = error
     with contextlib.suppress(BrokenPipeError):  # the parent has gone, with another's error

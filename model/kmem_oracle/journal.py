@@ -19,7 +19,7 @@ from kmem_oracle.expression import ScriptError
 from kmem_oracle.play import Play
 from kmem_oracle.render import lines_of
 from kmem_oracle.script import Op, parse
-from kmem_oracle.targets.process import Target
+from kmem_oracle.targets.target import Target
 
 PROGRESS: Final = "progress.jsonl"
 CORPUS: Final = "corpus"

@@ -1,17 +1,50 @@
-"""Phases of the page calls beside blocks by order: struct pages, exact sizes, bulk, split."""
+"""Phases of the page calls: blocks by order, struct pages, exact sizes, bulk, split."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kmem_oracle.draws import Draws, repeated
-from kmem_oracle.script import Op
+from kmem_oracle.draws import KEPT, Draws, repeated
+from kmem_oracle.script import ID_NULL, Op
 from kmem_spec.gfp import ZERO
 from kmem_spec.units import PAGE_SIZE
 
 
 class PagePhases(Draws):
-    """Phases for targets with alloc_pages, alloc_pages_exact, alloc_pages_bulk or split_page."""
+    """Phases for targets with __get_free_pages, alloc_pages or its like for sizes and in bulk, split_page."""
+
+    def blocks(self, turn: int) -> Iterator[Op]:
+        """Blocks of all orders, split and merged in adversarial orders of freeing."""
+        top = self.profile.max_order
+        for order in range(top + 3):
+            yield self.block(order, self.gfp())
+        yield self.block(63, self.bases[0])
+        yield Op("free_pages", 0, (ID_NULL, 0))
+        yield Op("free_pages", 0, (ID_NULL, top))
+        yield from self.drop_all("forth")
+        for style in ("forth", "back", "odd", "shuffled"):
+            for _ in range(60):
+                order = min(int(self.random.expovariate(0.6)), top)
+                if self.bytes + (PAGE_SIZE << order) < KEPT // 2:
+                    yield self.block(order, self.gfp())
+                if self.random.random() < 0.3:
+                    yield from self.drop_some(len(self.live) - 1)
+            yield from self.drop_all(style)
+        for order in range(min(top, 5) + 1):
+            for _ in range(48):
+                yield self.block(order, self.bases[turn % len(self.bases)])
+            yield from self.drop_all(self.random.choice(("odd", "back", "shuffled")))
+
+    def pressure(self, turn: int) -> Iterator[Op]:
+        """Blocks of one order up to a limit or until they fail, freed to merge again, then larger ones."""
+        order = turn % 4
+        for _ in range(min(2000, (KEPT * 2) // (PAGE_SIZE << order))):
+            yield self.block(order, self.bases[0])
+        yield from self.drop_all(("odd", "shuffled", "back", "forth")[turn % 4])
+        for larger in range(order, min(self.profile.max_order, order + 6) + 1):
+            for _ in range(4):
+                yield self.block(larger, self.bases[0])
+        yield from self.drop_all("back")
 
     def struct_pages(self, turn: int) -> Iterator[Op]:
         """Blocks by struct page, freed either way, and some split into single pages, freed in any order."""

@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from kmem_oracle.generate import Phase
+from kmem_oracle.phase import Phase
 from kmem_oracle.play import Play, Playing
-from kmem_oracle.targets.process import CouldNotRun, Target, Worker
+from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.records import AHEAD, CHUNK
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.judge import Judge
 
 PLENTY: Final = 50_000  # calls left with which the next phase may begin beside one that goes on

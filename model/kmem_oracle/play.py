@@ -19,9 +19,10 @@ from kmem_oracle.recorder import History, Recorder
 from kmem_oracle.rounds import taken_by
 from kmem_oracle.script import MOST_ITEMS, Op
 from kmem_oracle.targets.console import complaints, is_error
-from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker, with_words
+from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import AHEAD, CHUNK, RawNote, Record
+from kmem_oracle.targets.target import CouldNotRun, Death, Target, with_words
 from kmem_spec.apis import APIS, argument
 from kmem_spec.finding import Finding
 from kmem_spec.judge import Judge

@@ -78,7 +78,7 @@ def pytest_collection_modifyitems(
     if not targets or any(Path(given.partition("::")[0]).is_file() for given in config.args):
         return
     from kmem_oracle.conformance import judged_clauses
-    from kmem_oracle.targets.process import CouldNotRun
+    from kmem_oracle.targets.target import CouldNotRun
 
     for target in targets:
         try:
@@ -169,8 +169,8 @@ def _terms(
     target: str, calls: int | None, seconds: float | None, seed: int, profile: str, waived: tuple[str, ...]
 ) -> Terms:
     """Return the terms, the usual where nothing is given."""
-    from kmem_oracle.campaign import CALLS, SECONDS
     from kmem_oracle.conformance import Terms
+    from kmem_oracle.course import CALLS, SECONDS
 
     return Terms(target, calls or CALLS, seconds or SECONDS, seed, profile, waived)
 
@@ -187,7 +187,7 @@ def _judged(config: pytest.Config, terms: Terms) -> Found:
 def _judge(terms: Terms) -> Found:
     """Judge a target."""
     from kmem_oracle.conformance import verdicts
-    from kmem_oracle.targets.process import CouldNotRun
+    from kmem_oracle.targets.target import CouldNotRun
     from kmem_spec.profile import ProfileError
 
     try:

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from kmem_oracle.campaign import Found, Result, promised_by
 from kmem_oracle.outcome import Outcome, Outcomes
 from kmem_oracle.play import DRIVERS, Playing, runnable
+from kmem_oracle.result import Found, Result
 from kmem_oracle.script import Op
+from kmem_oracle.start import promised_by
 from kmem_oracle.targets.by_bytes import CONTENTS
-from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker
+from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.records import CHUNK, RawNote, Record
+from kmem_oracle.targets.target import CouldNotRun, Death, Target
 from kmem_spec.calls import Answer
 from kmem_spec.finding import Finding
 from kmem_spec.judge import Judge

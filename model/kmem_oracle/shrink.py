@@ -8,19 +8,22 @@ them as a whole, round by round; only short ones are taken apart call by call.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from typing import Final
 
+from kmem_oracle.fewer_calls import SHORT, fewer_objects, fewest
+from kmem_oracle.fewer_rounds import fewer_rounds
 from kmem_oracle.lifecycles import repeated_lives
 from kmem_oracle.plainer import SHAPED, plainer_calls, with_plainer
 from kmem_oracle.play import Play
 from kmem_oracle.polish import shorter
 from kmem_oracle.render import lines_of
-from kmem_oracle.rounds import LONGEST_PATTERN, Round, in_order, made_by, parts_of, renumbered
+from kmem_oracle.rounds import made_by, parts_of
 from kmem_oracle.script import ID_PLACES, Op
 from kmem_oracle.syntax import HANDLES
 from kmem_oracle.templates import CYCLES, REPEATABLE, ids_in, repeated, with_births
+from kmem_oracle.trials import Test, Trials
 from kmem_spec.apis import APIS
 from kmem_spec.expect import size_asked
 from kmem_spec.gfp import GFP_KERNEL, ZERO
@@ -28,7 +31,6 @@ from kmem_spec.units import SIZE_MAX
 
 FEW: Final = 12  # calls below which a script needs no template
 MOST_PARTS: Final = 60  # parts of a script that counts as regular
-SHORT: Final = 400  # calls up to which a regular script is taken apart call by call
 COARSE: Final = 32  # parts into which the objects of a long script are cut
 LARGE: Final = 30_000  # calls of a script of few lines that is not worth its time any further
 LONG: Final = 15  # lines above which a template of MANY rounds is worth trying
@@ -36,9 +38,6 @@ MANY: Final = 300
 ENOUGH: Final = 3  # lines of a script that need not become fewer
 LAST: Final = 0.3  # of the time is for the lines, at least
 LOOKS: Final = frozenset({"locate", "measure", "describe", "look", "compute"})  # roles that change nothing
-BOUND: Final = frozenset({"create", "set", "split", "map"})  # calls that others must follow or precede
-
-Test = Callable[[Sequence[Op]], Play]
 
 
 class Shrinker:
@@ -46,19 +45,19 @@ class Shrinker:
 
     def __init__(self, failing: Play, test: Test, seconds: float) -> None:
         """Needs    failing.finding is not None"""
-        assert failing.finding is not None
-        self.best = failing
-        self._clause = failing.finding.clause
-        self._test = test
         self._end = time.monotonic() + seconds
-        self._deadline = self._end - LAST * seconds
-        self._tried: set[int] = set()
+        self._trials = Trials(failing, test, self._end - LAST * seconds)
+
+    @property
+    def best(self) -> Play:
+        """Return the shortest script so far, with its finding."""
+        return self._trials.best
 
     def run(self) -> Play:
         """Return the shortest script found in the time given, with its finding."""
         self._fewer()
-        self._deadline = self._end
-        if self.best.script or self._late():
+        self._trials.deadline = self._end
+        if self.best.script or self._trials.late():
             return self.best
         if len(lines_of(self.best.ops)) > LONG and self._templates(MANY):
             self._plainer_arguments()
@@ -70,7 +69,7 @@ class Shrinker:
         self._without({"destroy", "set"})
         self._without(LOOKS)
         self._relevant()
-        if self._late():
+        if self._trials.late():
             return
         fits = False
         if len(self.best.ops) > FEW:
@@ -79,69 +78,53 @@ class Shrinker:
                 return
         if len(self.best.ops) > FEW and not fits:
             self._uniform()
-            self._fewer_objects(COARSE)
+            fewer_objects(self._trials, COARSE)
             fits = self._templates()
             if not fits and self._is_regular():
-                self._fewer_rounds()
+                fewer_rounds(self._trials)
         if len(self.best.ops) <= SHORT or not self._is_regular():
-            self._fewest()
+            fewest(self._trials)
         if len(self.best.ops) > FEW and not fits:
             self._templates()
-            self._fewer_rounds()
+            fewer_rounds(self._trials)
         self._plainer_arguments()
         if len(self.best.ops) <= FEW:
-            self._fewest()
+            fewest(self._trials)
 
     def _lives(self) -> bool:
         """Try scripts that make and end what this one makes, over and over, where what is wrong is a loss."""
-        if self._clause != "MEM-LIVENESS":
+        if self._trials.clause != "MEM-LIVENESS":
             return False
         for script in repeated_lives(self.best.ops):
-            if self._late():
+            if self._trials.late():
                 return False
-            if not self._try(script):
+            if not self._trials.fails(script):
                 continue
             if len(script) > LARGE:
-                self.best = replace(self.best, script=tuple(script))
+                self._trials.best = replace(self.best, script=tuple(script))
             else:
-                self._fewer_rounds()
+                fewer_rounds(self._trials)
             return True
         return False
 
     def _fewer_lines(self) -> None:
         """Make the text shorter, where it is long; what is shown may then hold calls that are skipped."""
-        if self._late() or len(lines_of(self.best.ops)) <= ENOUGH:
+        if self._trials.late() or len(lines_of(self.best.ops)) <= ENOUGH:
             return
-        script = shorter(self.best.ops, self._try, self._late)
+        script = shorter(self.best.ops, self._trials.fails, self._trials.late)
         if script != self.best.ops:
-            self.best = replace(self.best, script=script)
+            self._trials.best = replace(self.best, script=script)
 
     def _is_regular(self) -> bool:
         """Say whether the script consists of few parts, counting what repeats as one."""
         return len(parts_of(self.best.ops)) <= MOST_PARTS
-
-    def _late(self) -> bool:
-        """Say whether the time is up."""
-        return time.monotonic() > self._deadline
-
-    def _try(self, ops: Sequence[Op]) -> bool:
-        """Play a candidate; keep it if it breaks the same clause."""
-        key = hash(tuple(ops))
-        if not ops or key in self._tried or self._late():
-            return False
-        self._tried.add(key)
-        play = self._test(ops)
-        if play.finding is None or play.finding.clause != self._clause:
-            return False
-        self.best = play
-        return True
 
     def _without(self, roles: Set[str]) -> None:
         """Try to do without the calls of these roles, of all or of one, but for the last call."""
         for gone in (roles, *({role} for role in sorted(roles))):
             *past, last = self.best.ops
             fewer = [op for op in past if APIS[op.api].role not in gone]
-            if len(fewer) < len(past) and self._try([*fewer, last]):
+            if len(fewer) < len(past) and self._trials.fails([*fewer, last]):
                 return
 
     def _relevant(self) -> None:
@@ -154,12 +137,12 @@ class Shrinker:
         handles = {item for op in ops for item in _handles_in(op)}
         for wanted in (chosen - handles, chosen):
             kept = [not wanted.isdisjoint(ids_in(op)) for op in ops]
-            if wanted and self._try(with_births(ops, [*kept[:-1], True])):
+            if wanted and self._trials.fails(with_births(ops, [*kept[:-1], True])):
                 return
         window = 8
-        while window < len(ops) // 2 and not self._late():
+        while window < len(ops) // 2 and not self._trials.late():
             late = [index >= len(ops) - window for index in range(len(ops))]
-            if self._try(ops[-window:]) or self._try(with_births(ops, late)):
+            if self._trials.fails(ops[-window:]) or self._trials.fails(with_births(ops, late)):
                 return
             window *= 4
 
@@ -170,12 +153,12 @@ class Shrinker:
 
     def _uniform(self) -> None:
         """Try every object of the kmalloc family made by a plain kmalloc, then every mask plain."""
-        self._try([_plain(op, GFP_KERNEL) for op in self.best.ops])
+        self._trials.fails([_plain(op, GFP_KERNEL) for op in self.best.ops])
         if any(op.api != "kmalloc" and APIS[op.api].role == "allocate" for op in self.best.ops):
-            self._try([_plain(op, GFP_KERNEL | ZERO) for op in self.best.ops])
+            self._trials.fails([_plain(op, GFP_KERNEL | ZERO) for op in self.best.ops])
         masks = [_with_mask(op) for op in self.best.ops]
         if masks != list(self.best.ops):
-            self._try(masks)
+            self._trials.fails(masks)
 
     def _templates(self, most: int = 0) -> bool:
         """Try scripts that only repeat: a call made and undone, many made, many made and undone.
@@ -187,10 +170,10 @@ class Shrinker:
             last = max(index for index, op in enumerate(ops) if op is shape)
             before = with_births(ops, [index == last for index in range(len(ops))])[:-1]
             for count in CYCLES:
-                if 2 * count >= max(len(self.best.ops), 2 * most + 1) or self._late():
+                if 2 * count >= max(len(self.best.ops), 2 * most + 1) or self._trials.late():
                     break
-                if any(self._try(ops) for ops in repeated(shape, count, before)):
-                    self._fewer_rounds()
+                if any(self._trials.fails(ops) for ops in repeated(shape, count, before)):
+                    fewer_rounds(self._trials)
                     return True
         return False
 
@@ -212,132 +195,6 @@ class Shrinker:
         for shape in dict.fromkeys([*first, *ranked]):
             yield makers[shape]
 
-    def _fewer_rounds(self) -> None:
-        """Remove parts of the script as a whole, then find the fewest rounds of those that must stay."""
-        self._evenly()
-        self._fewer_parts()
-        self._shorter_rounds()
-        for _ in range(2):
-            before = len(self.best.ops)
-            for index in range(before):
-                parts = [part for part in parts_of(self.best.ops) if part.count > 1]
-                if index >= len(parts) or self._late():
-                    break
-                self._halve(sorted(parts, key=lambda part: -part.length * part.count)[index])
-            if len(self.best.ops) == before:
-                return
-            self._fewer_parts()
-
-    def _evenly(self) -> None:
-        """Number what is made without gaps, and free it in order, so that more of it repeats."""
-        if (even := renumbered(self.best.ops)) != list(self.best.ops):
-            self._try(even)
-        for backwards in (False, True):
-            if self._try(in_order(self.best.ops, backwards=backwards)):
-                return
-
-    def _fewer_parts(self) -> None:
-        """Remove whole parts, those of most calls first, until none can go."""
-        going = True
-        while going:
-            going = False
-            parts = sorted(parts_of(self.best.ops), key=lambda part: -part.length * part.count)
-            for part in parts:
-                if self._late():
-                    return
-                if self._try([*self.best.ops[: part.start], *self.best.ops[part.end :]]):
-                    going = True
-                    break
-
-    def _shorter_rounds(self) -> None:
-        """Remove a call from all rounds of a part at once."""
-        index = 0
-        while not self._late():
-            ops = self.best.ops
-            parts = [part for part in parts_of(ops) if part.count > 1 and part.length > 1]
-            if index >= len(parts):
-                return
-            part = parts[index]
-            fewer = (
-                [
-                    op
-                    for at, op in enumerate(ops)
-                    if not part.start <= at < part.end or (at - part.start) % part.length != k
-                ]
-                for k in reversed(range(min(part.length, LONGEST_PATTERN)))
-            )
-            if not any(self._try(candidate) for candidate in fewer):
-                index += 1
-
-    def _halve(self, part: Round) -> None:
-        """Find by bisection the fewest rounds of one part: its first ones, or of the last part its last."""
-        ops = self.best.ops
-        low, high = 1, part.count
-        while low < high and not self._late():
-            middle = (low + high) // 2
-            kept = part.length * middle
-            last = part.end == len(ops)
-            begin = part.end - kept if last else part.start
-            if self._try([*ops[: part.start], *ops[begin : begin + kept], *ops[part.end :]]):
-                high = middle
-            else:
-                low = middle + 1
-
-    def _fewer_calls(self) -> None:
-        """Remove stretches of calls, long ones first, until no single one can go."""
-        size = max(1, len(self.best.ops) // 2)
-        while size and not self._late():
-            at, removed = 0, False
-            while at < len(self.best.ops) and not self._late():
-                ops = self.best.ops
-                if self._try([*ops[:at], *ops[at + size :]]):
-                    removed = True
-                else:
-                    at += size
-            if size == 1 and not removed:
-                break
-            size = size // 2 if size > 1 else 1
-
-    def _fewest(self) -> None:
-        """Remove calls, and then objects with all their calls, until nothing can go."""
-        self._fewer_calls()
-        before = len(self.best.ops)
-        if before <= SHORT:
-            self._fewer_objects(before)
-            self._fewer_pairs()
-        if len(self.best.ops) < before:
-            self._fewer_calls()
-
-    def _fewer_objects(self, parts: int) -> None:
-        """Remove objects, caches and pools with all their calls, many at once; `parts` is how finely to cut.
-
-        That finds what single calls do not where others bind them: a destroy needs every free before it.
-        """
-        if not any(APIS[op.api].role in BOUND for op in self.best.ops):
-            return
-        items = list(dict.fromkeys(op.out for op in self.best.ops if op.out > 0))
-        size, least = len(items) // 2, max(1, len(items) // parts)
-        while size >= least and not self._late():
-            at = 0
-            while at < len(items) and not self._late():
-                gone = set(items[at : at + size])
-                if self._try([op for op in self.best.ops if gone.isdisjoint(ids_in(op))]):
-                    del items[at : at + size]
-                else:
-                    at += size
-            size //= 2
-
-    def _fewer_pairs(self) -> None:
-        """Remove each preempt_disable with its preempt_enable."""
-        at = 0
-        while at < len(self.best.ops) and not self._late():
-            ops = self.best.ops
-            pair = Op("preempt_enable", 0, ())
-            if ops[at].api == "preempt_disable" and pair in ops[at:]:
-                end = ops.index(pair, at)
-                at -= self._try([*ops[:at], *ops[at + 1 : end], *ops[end + 1 :]])
-            at += 1
-
     def _plainer_arguments(self) -> None:
         """Try smaller sizes and plainer masks: of all calls of a shape at once, the last ones first."""
         shapes = dict.fromkeys(
@@ -345,14 +202,14 @@ class Shrinker:
         )
         for api, args in list(shapes)[:20]:
             shape: Op | None = Op(api, 0, args)
-            while shape is not None and not self._late():
+            while shape is not None and not self._trials.late():
                 shape = self._plainer_shape(shape)
 
     def _plainer_shape(self, shape: Op) -> Op | None:
         """Make the calls of one shape plainer by a step; return what they are now, None if no step goes."""
         for plainer in plainer_calls(shape):
             for drop in (False, True):
-                if self._try(with_plainer(self.best.ops, shape, plainer, drop=drop)):
+                if self._trials.fails(with_plainer(self.best.ops, shape, plainer, drop=drop)):
                     return plainer
         return None
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from kmem_oracle.script import Op
-from kmem_oracle.targets.process import Lane
 from kmem_oracle.targets.records import ASLEEP, DONE, SKIPPED, SPOILT, WATCHED, Record
+from kmem_oracle.targets.shared import Lane
 from kmem_spec.apis import APIS
 
 ENDS: Final = frozenset({"free", "free bulk", "destroy"})

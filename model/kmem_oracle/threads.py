@@ -7,14 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from kmem_oracle.campaign import Budget, Found, Progress, Result, judge_for, promised_by
+from kmem_oracle.course import Share
 from kmem_oracle.play import Play
 from kmem_oracle.recorder import Recorder
+from kmem_oracle.result import Found, Progress, Result
 from kmem_oracle.script import Op
+from kmem_oracle.start import judge_for, promised_by
 from kmem_oracle.targets.guest import REAL_TIME
-from kmem_oracle.targets.process import CouldNotRun, Death, Run, Target, Worker
+from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import CHUNK
+from kmem_oracle.targets.run import Run
+from kmem_oracle.targets.target import CouldNotRun, Death, Target
 from kmem_oracle.thread_history import NEED_ORDER, Row, alone, ordered
 from kmem_oracle.thread_losses import Losses
 from kmem_oracle.thread_programs import Programs, ThreadPhase
@@ -38,21 +42,12 @@ class Threaded(Play):
     again: int = 0
 
 
-def campaign(
-    target: Target,
-    *,
-    threads: int,
-    profile: str,
-    seed: int,
-    budget: Budget,
-    waived: frozenset[str],
-    progress: Progress,
-    history: bool = False,
-) -> Result:
-    """Judge a target that several threads call at once; `history` keeps what happened in what is found.
+def in_threads(share: Share, *, threads: int, progress: Progress) -> Result:
+    """Judge a target that several threads call at once; of the course, only `history` matters.
 
     Errors   CouldNotRun, ProfileError
     """
+    target, budget, waived = share.target, share.budget, share.waived
     if target.kind == "linux":  # where tasks take turns when the clock ticks
         target = replace(target, name=f"{target.name},{REAL_TIME}")
     with Worker(
@@ -62,18 +57,18 @@ def campaign(
         guest=target.kind == "linux",
     ) as worker:
         with worker.open(target) as run:
-            promised = promised_by(run, profile)
+            promised = promised_by(run, share.profile)
             apis = run.apis
             if not run.in_c:
                 raise CouldNotRun(
                     f"{target.label}: threads need a library as target, and a C compiler (cc, or $CC)"
                 )
-        judge = judge_for(promised, waived | NEED_ORDER, history=history)
+        judge = judge_for(promised, waived | NEED_ORDER, history=share.course.history)
         liveness = "MEM-LIVENESS" not in waived
-        result = Result(target.label, promised, seed, apis)
+        result = Result(target.label, promised, share.seed, apis)
         begin = time.monotonic()
         try:
-            for phase in _phases(seed, apis, threads):
+            for phase in _phases(share.seed, apis, threads):
                 progress(phase.name, result)
                 play = ThreadPlay(worker, target, judge, liveness=liveness).play(phase)
                 result.calls += play.calls

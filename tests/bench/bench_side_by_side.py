@@ -29,7 +29,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.bench.whole_machine import NOTES  # noqa: E402  # it is found by the line above
+from tests.bench.whole_library import NOTES  # noqa: E402  # it is found by the line above
 from tests.targets import build  # noqa: E402
 
 HERE: Final = Path(__file__).parent

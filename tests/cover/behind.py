@@ -9,7 +9,7 @@ from typing import Final
 
 from tests.targets import drivers
 
-from kmem_oracle.targets.process import Target
+from kmem_oracle.targets.target import Target
 
 MARK: Final = "KMEM_ORACLE_EXEC_MARK"
 HERE: Final = os.getpid()

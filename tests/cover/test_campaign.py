@@ -17,14 +17,17 @@ import pytest
 from tests.targets import build
 
 from kmem_oracle import jobs
-from kmem_oracle.campaign import Budget, Course, Found, Result, campaign, signature
+from kmem_oracle.campaign import campaign
+from kmem_oracle.course import Budget, Course, Share
 from kmem_oracle.generate import Generator
 from kmem_oracle.jobs import in_jobs, merged
 from kmem_oracle.journal import CORPUS, PROGRESS, Journal
 from kmem_oracle.play import Play
 from kmem_oracle.reports import progress, table, text
+from kmem_oracle.result import Found, Result, signature
 from kmem_oracle.script import parse
-from kmem_oracle.targets.process import CouldNotRun, Target, Worker
+from kmem_oracle.targets.process import Worker
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.finding import Finding
 from kmem_spec.profile import load
 
@@ -217,16 +220,8 @@ def test_shares_are_put_together_the_earliest_violation_first() -> None:
 
 
 def by_jobs(target: Target, count: int, calls: int, course: Course) -> Result:
-    return in_jobs(
-        target,
-        jobs=count,
-        profile="",
-        seed=1,
-        budget=Budget(calls=calls, shrink=1.0),
-        waived=NONE,
-        progress=lambda *_: None,
-        course=course,
-    )
+    share = Share(target, budget=Budget(calls=calls, shrink=1.0), course=course)
+    return in_jobs(share, jobs=count, progress=lambda *_: None)
 
 
 @pytest.mark.needs("cc")

@@ -17,13 +17,14 @@ import pytest
 from tests.targets import build
 
 from kmem_oracle import cli
-from kmem_oracle.campaign import Budget, campaign
+from kmem_oracle.campaign import campaign
 from kmem_oracle.cli import main
 from kmem_oracle.commands import completion
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION
+from kmem_oracle.course import Budget
 from kmem_oracle.reports import versions
 from kmem_oracle.script import parse
-from kmem_oracle.targets.process import CouldNotRun, Target
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.profile import load
 

@@ -18,11 +18,13 @@ import pytest
 from tests.cover.behind import MARK, gone
 from tests.targets import build
 
-from kmem_oracle import cluster
-from kmem_oracle.campaign import Budget, Course, Progress, Result, campaign
+from kmem_oracle import cluster, slices
+from kmem_oracle.campaign import campaign
 from kmem_oracle.cli import main
 from kmem_oracle.cluster import in_cluster
-from kmem_oracle.targets.process import CouldNotRun, Target
+from kmem_oracle.course import Budget, Course, Share
+from kmem_oracle.result import Progress, Result
+from kmem_oracle.targets.target import CouldNotRun, Target
 
 pytestmark = pytest.mark.needs("distributed", "linux")
 NONE: Final[frozenset[str]] = frozenset()
@@ -95,7 +97,7 @@ def mortal(tmp_path: Path) -> Iterator[Dask]:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut campaigns into many small slices."""
-    monkeypatch.setattr(cluster, "PHASES", 4)
+    monkeypatch.setattr(slices, "PHASES", 4)
 
 
 def quiet(_phase: str, _result: Result) -> None:
@@ -118,16 +120,8 @@ def one(target: Target, budget: Budget, course: Course) -> Result:
 
 
 def many(dask: Dask, target: Target, budget: Budget, course: Course, progress: Progress = quiet) -> Result:
-    return in_cluster(
-        target,
-        cluster=dask.address,
-        profile="",
-        seed=1,
-        budget=budget,
-        waived=NONE,
-        progress=progress,
-        course=course,
-    )
+    share = Share(target, budget=budget, course=course)
+    return in_cluster(share, cluster=dask.address, progress=progress)
 
 
 def told(result: Result) -> list[tuple[str, str, int, int, tuple[object, ...]]]:
@@ -206,7 +200,7 @@ def test_a_cluster_that_is_lost_keeps_what_was_found(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(cluster, "WITHOUT_SECONDS", 2.0)
+    monkeypatch.setattr(slices, "WITHOUT_SECONDS", 2.0)
     library = str(build.library("KMALLOC_ZERO_NULL", directory=targets))
     monkeypatch.setattr("kmem_oracle.commands.check.Bar", lambda *_, **__: Killing(mortal))
     report = tmp_path / "report.json"

@@ -11,11 +11,12 @@ import pytest
 from tests.cover.behind import NONE, bad, command, gone, marked
 from tests.targets import drivers
 
-from kmem_oracle.campaign import Budget
 from kmem_oracle.compare import compare
+from kmem_oracle.course import Budget
 from kmem_oracle.play import Play, play
 from kmem_oracle.script import parse
-from kmem_oracle.targets.process import CouldNotRun, Target, Worker
+from kmem_oracle.targets.process import Worker
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.judge import Judge
 from kmem_spec.profile import load
 
@@ -84,7 +85,7 @@ def test_a_process_that_begins_badly_is_one_line(how: str, why: str) -> None:
 
 
 def test_a_hello_line_that_never_comes_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kmem_oracle.targets.process.LOAD_SECONDS", 1.0)
+    monkeypatch.setattr("kmem_oracle.targets.run.LOAD_SECONDS", 1.0)
     assert declined(bad("silent")) == "loading it took more than 1 s; it hangs"
 
 

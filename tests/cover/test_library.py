@@ -18,10 +18,11 @@ from kmem_oracle.targets.library import open_library
 from kmem_oracle.targets.linked import own
 from kmem_oracle.targets.model import open_model
 from kmem_oracle.targets.opened import Opened, Unusable
-from kmem_oracle.targets.process import Target, Worker
+from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.prototypes import Adapters
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import HEADER, PART, RECORD
+from kmem_oracle.targets.target import Target
 from kmem_spec.apis import APIS, KERNEL_APIS
 from kmem_spec.calls import Answer
 from kmem_spec.judge import Judge

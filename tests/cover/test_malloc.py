@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from tests.targets import build
 
-from kmem_oracle.campaign import Budget, Result, campaign
+from kmem_oracle.campaign import campaign
+from kmem_oracle.course import Budget
 from kmem_oracle.reports import saved
-from kmem_oracle.targets.process import Target
+from kmem_oracle.result import Result
+from kmem_oracle.targets.target import Target
 
 pytestmark = pytest.mark.needs("cc", "linux")
 # Memory is never given back: each object lies where ALIGN lets it, the size asked for in front of it.

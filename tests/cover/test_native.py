@@ -18,8 +18,9 @@ from kmem_oracle.play import DRIVERS, runnable
 from kmem_oracle.script import Op, parse
 from kmem_oracle.targets import native
 from kmem_oracle.targets.packed import Packer
-from kmem_oracle.targets.process import Target, Worker
+from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.records import CHUNK, SKIPPED, RawNote, Record
+from kmem_oracle.targets.target import Target
 from kmem_spec.apis import APIS
 from kmem_spec.profile import load
 

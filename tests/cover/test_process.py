@@ -15,8 +15,10 @@ from tests.targets import build
 from kmem_oracle.play import Play, play
 from kmem_oracle.script import Op, parse
 from kmem_oracle.targets.model import open_model
-from kmem_oracle.targets.process import CouldNotRun, Death, Target, Worker, describe_exit
+from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.records import AHEAD, CHUNK, DONE, ONE_NOTE, SKIPPED
+from kmem_oracle.targets.run import describe_exit
+from kmem_oracle.targets.target import CouldNotRun, Death, Target
 from kmem_oracle.targets.wire import LENGTH, LONGEST, MARK, Inbox, receive, receive_marked, report, send
 from kmem_oracle.targets.worker import OUT_OF_MEMORY
 from kmem_spec.apis import KERNEL_APIS
@@ -173,7 +175,7 @@ def test_a_library_that_takes_all_memory_as_it_is_loaded_is_declined(targets: Pa
 def test_a_library_that_hangs_as_it_is_loaded_is_declined(
     targets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kmem_oracle.targets.process.LOAD_SECONDS", 1.0)
+    monkeypatch.setattr("kmem_oracle.targets.run.LOAD_SECONDS", 1.0)
     message = declined(library(build.bad("hangs_on_load", directory=targets)))
     assert message == "the library: loading it took more than 1 s; it hangs"
 

@@ -9,14 +9,16 @@ import pytest
 from tests.cover.behind import NONE
 from tests.targets.of_python import Toy
 
-from kmem_oracle.campaign import Budget, campaign
+from kmem_oracle.campaign import campaign
 from kmem_oracle.cli import main
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION
 from kmem_oracle.compare import compare
+from kmem_oracle.course import Budget
 from kmem_oracle.play import Play, Playing, play
 from kmem_oracle.script import Op, parse
 from kmem_oracle.targets.by_bytes import CONTENTS
-from kmem_oracle.targets.process import CouldNotRun, Target, Worker
+from kmem_oracle.targets.process import Worker
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.judge import Judge
 from kmem_spec.profile import load

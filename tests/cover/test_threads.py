@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 from tests.targets import build
 
-from kmem_oracle.campaign import Budget, Found, Result
+from kmem_oracle.course import Budget, Share
 from kmem_oracle.reports import columns, saved
+from kmem_oracle.result import Found, Result
 from kmem_oracle.script import Op
-from kmem_oracle.targets.process import CouldNotRun, Lane, Target
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import DONE, SKIPPED, SPOILT, Record
+from kmem_oracle.targets.shared import Lane
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_oracle.thread_history import NEED_ORDER, Row, alone, ordered
 from kmem_oracle.thread_losses import Losses
 from kmem_oracle.thread_programs import Programs
-from kmem_oracle.threads import AGAIN, Threaded, campaign
+from kmem_oracle.threads import AGAIN, Threaded, in_threads
 from kmem_spec.apis import APIS
 from kmem_spec.calls import CONSTRUCTED
 from kmem_spec.finding import Finding
@@ -151,15 +153,9 @@ def test_an_object_that_another_thread_frees_is_left_alone_by_the_one_that_made_
 
 
 def run(library: Path, *, seed: int = 1, calls: int = 40_000, threads: int = 4) -> Result:
-    return campaign(
-        Target("library", str(library), library.name),
-        threads=threads,
-        profile="",
-        seed=seed,
-        budget=Budget(calls=calls, call_seconds=4.0),
-        waived=frozenset(),
-        progress=lambda *_: None,
-    )
+    target = Target("library", str(library), library.name)
+    share = Share(target, seed=seed, budget=Budget(calls=calls, call_seconds=4.0))
+    return in_threads(share, threads=threads, progress=lambda *_: None)
 
 
 @pytest.mark.needs("cc")
@@ -215,15 +211,9 @@ def test_a_deadlock_is_a_finding(tmp_path: Path) -> None:
         "void kfree(const void *p) { free((void *)p); }\n"
     )
     library = build.shared(source, tmp_path)
-    result = campaign(
-        Target("library", str(library), library.name),
-        threads=3,
-        profile="",
-        seed=1,
-        budget=Budget(calls=40_000, call_seconds=0.6),
-        waived=frozenset(),
-        progress=lambda *_: None,
-    )
+    target = Target("library", str(library), library.name)
+    share = Share(target, budget=Budget(calls=40_000, call_seconds=0.6))
+    result = in_threads(share, threads=3, progress=lambda *_: None)
     assert result.play is not None
     assert result.play.finding is not None
     assert result.play.finding.clause == "MEM-RETURNS"
@@ -231,15 +221,8 @@ def test_a_deadlock_is_a_finding(tmp_path: Path) -> None:
 
 
 def checked(target: Target, calls: int = 60_000) -> Result:
-    return campaign(
-        target,
-        threads=4,
-        profile="",
-        seed=1,
-        budget=Budget(calls=calls),
-        waived=frozenset(),
-        progress=lambda *_: None,
-    )
+    share = Share(target, budget=Budget(calls=calls))
+    return in_threads(share, threads=4, progress=lambda *_: None)
 
 
 def test_threads_of_a_target_that_is_no_library_are_declined() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from kmem_oracle.campaign import Budget, replay
+from kmem_oracle.campaign import replay
+from kmem_oracle.course import Budget
 from kmem_oracle.script import parse
 from kmem_oracle.targets.console import TAIL, complaints, owed, tail
-from kmem_oracle.targets.process import Death, Run, Target
 from kmem_oracle.targets.records import RawNote, Record
+from kmem_oracle.targets.run import Run
+from kmem_oracle.targets.target import Death, Target
 
 WARNING = "WARNING: CPU: 0 PID: 1 at mm/page_alloc.c:5530 __alloc_pages+0x1f2/0x220"
 

@@ -11,7 +11,7 @@ import pytest
 from kmem_oracle.cli import main
 from kmem_oracle.commands.common import COULD_NOT_RUN
 from kmem_oracle.kernels import source
-from kmem_oracle.targets.process import CouldNotRun
+from kmem_oracle.targets.target import CouldNotRun
 
 APT_CACHE = """#!/bin/sh
 case "$2" in

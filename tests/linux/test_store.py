@@ -10,7 +10,7 @@ from kmem_oracle.cli import main
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS
 from kmem_oracle.kernels import shadow, store
 from kmem_oracle.kernels.store import Kernel
-from kmem_oracle.targets.process import CouldNotRun
+from kmem_oracle.targets.target import CouldNotRun
 
 
 @pytest.fixture(autouse=True)

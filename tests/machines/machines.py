@@ -21,7 +21,8 @@ from tests.machines.subjects import DMA32_BYTES, DMA_BYTES, LibrarySubject, Mode
 
 from kmem_model.kernel import Kernel
 from kmem_model.memory import PAGE_OFFSET
-from kmem_oracle.targets.process import Target, Worker
+from kmem_oracle.targets.process import Worker
+from kmem_oracle.targets.target import Target
 from kmem_spec.profile import Profile, load
 
 

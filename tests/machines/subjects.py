@@ -18,8 +18,10 @@ from kmem_oracle.script import Op
 from kmem_oracle.targets.driver import Driver
 from kmem_oracle.targets.model import ModelMemory, Sleeper
 from kmem_oracle.targets.opened import LARGEST, Function
-from kmem_oracle.targets.process import Run, Target, Worker
+from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.records import COUNT, HEADER, NOTE, NOTES_AT, PART, RECORD, RawNote, Record
+from kmem_oracle.targets.run import Run
+from kmem_oracle.targets.target import Target
 from kmem_spec.apis import APIS
 from kmem_spec.calls import Call
 from kmem_spec.table import Refused

@@ -14,7 +14,8 @@ from tests.machines.player import Violation
 from tests.machines.steps import RULES
 from tests.targets import build
 
-from kmem_oracle.targets.process import Target, Worker
+from kmem_oracle.targets.process import Worker
+from kmem_oracle.targets.target import Target
 
 pytestmark = pytest.mark.needs("cc")
 

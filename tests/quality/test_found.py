@@ -9,9 +9,10 @@ from typing import Final
 
 import pytest
 
-from kmem_oracle.campaign import Budget, replay
+from kmem_oracle.campaign import replay
+from kmem_oracle.course import Budget
 from kmem_oracle.script import parse
-from kmem_oracle.targets.process import Target
+from kmem_oracle.targets.target import Target
 from kmem_spec.clauses import CLAUSES
 
 FOUND: Final = Path(__file__).parents[1] / "FOUND.md"

@@ -6,11 +6,14 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from kmem_oracle.campaign import Budget, Result, replay, worker_for
+from kmem_oracle.campaign import replay
+from kmem_oracle.course import Budget
 from kmem_oracle.play import play
 from kmem_oracle.recorder import Recorder
+from kmem_oracle.result import Result
 from kmem_oracle.script import Op, parse
-from kmem_oracle.targets.process import Target
+from kmem_oracle.start import worker_for
+from kmem_oracle.targets.target import Target
 from kmem_spec.calls import Answer, Call
 from kmem_spec.finding import Finding
 from kmem_spec.profile import Profile, load

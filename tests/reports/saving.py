@@ -8,10 +8,12 @@ from pathlib import Path
 
 from tests.targets import build
 
-from kmem_oracle.campaign import Budget, Result, replay
+from kmem_oracle.campaign import replay
+from kmem_oracle.course import Budget
 from kmem_oracle.play import Play
+from kmem_oracle.result import Result
 from kmem_oracle.script import parse
-from kmem_oracle.targets.process import Target
+from kmem_oracle.targets.target import Target
 from kmem_spec.apis import KERNEL_APIS
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.finding import Finding

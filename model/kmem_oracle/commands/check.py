@@ -7,13 +7,15 @@ import functools
 import sys
 from pathlib import Path
 
-from kmem_oracle import campaign, cluster, threads
+from kmem_oracle.cluster import Broken, in_cluster
 from kmem_oracle.commands.common import Commands, Parser, fail, positive, seconds
 from kmem_oracle.commands.judging import KINDS, could_not, judging_options, target_of, verdict, waived_of
-from kmem_oracle.jobs import in_jobs
+from kmem_oracle.course import CALLS, SECONDS, SHRINK_SECONDS, Budget, Course, Share
+from kmem_oracle.jobs import in_jobs, played
 from kmem_oracle.reports import table
 from kmem_oracle.reports.progress import Bar
-from kmem_oracle.targets.process import CouldNotRun
+from kmem_oracle.targets.target import CouldNotRun
+from kmem_oracle.threads import MOST, in_threads
 from kmem_spec.profile import ProfileError
 
 
@@ -22,17 +24,15 @@ def add(commands: Commands[Parser]) -> None:
     command = commands.add_parser("check", help="judge an allocator", description="Judge an allocator.")
     command.add_argument("target", help=KINDS)
     command.add_argument("--seed", type=int, default=1, help="replays a campaign (default 1)")
-    command.add_argument(
-        "--calls", type=positive, default=campaign.CALLS, help="judged calls (default 200000)"
-    )
-    command.add_argument("--time", type=seconds, default=campaign.SECONDS, help="seconds (default 60)")
+    command.add_argument("--calls", type=positive, default=CALLS, help="judged calls (default 200000)")
+    command.add_argument("--time", type=seconds, default=SECONDS, help="seconds (default 60)")
     command.add_argument(
         "--keep-going", action="store_true", help="collect what differs, do not stop at the first"
     )
     command.add_argument(
         "--reduce",
         type=seconds,
-        default=campaign.SHRINK_SECONDS,
+        default=SHRINK_SECONDS,
         metavar="SECONDS",
         help="for making each script shorter (default 9; more where the machine is busy)",
     )
@@ -70,14 +70,14 @@ def add(commands: Commands[Parser]) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     """Judge a target."""
-    budget = campaign.Budget(
+    budget = Budget(
         calls=arguments.calls,
         seconds=arguments.time,
         call_seconds=arguments.call_time,
         memory=arguments.memory << 20,
         shrink=arguments.reduce,
     )
-    course = campaign.Course(
+    course = Course(
         keep_going=arguments.keep_going,
         state=None if arguments.state is None else Path(arguments.state),
         table=arguments.table,
@@ -86,24 +86,19 @@ def check(arguments: argparse.Namespace) -> int:
     )
     bar = Bar(budget, shown=sys.stderr.isatty())
     try:
-        judged = functools.partial(campaign.campaign, course=course)
+        judged = played
         if arguments.cluster is not None:
             _alone(arguments, "--cluster", threads=1, jobs=1, state=None)
-            judged = functools.partial(cluster.in_cluster, cluster=arguments.cluster, course=course)
+            judged = functools.partial(in_cluster, cluster=arguments.cluster)
         elif arguments.threads > 1:
             _alone(arguments, "--threads", jobs=1, keep_going=False, state=None, table=False)
-            judged = functools.partial(threads.campaign, threads=arguments.threads, history=course.history)
+            judged = functools.partial(in_threads, threads=arguments.threads)
         elif arguments.jobs > 1:
-            judged = functools.partial(in_jobs, jobs=arguments.jobs, course=course)
-        result = judged(
-            target_of(arguments.target),
-            profile=arguments.profile,
-            seed=arguments.seed,
-            budget=budget,
-            waived=waived_of(arguments.waive),
-            progress=bar,
-        )
-    except cluster.Broken as error:
+            judged = functools.partial(in_jobs, jobs=arguments.jobs)
+        target, waived = target_of(arguments.target), waived_of(arguments.waive)
+        share = Share(target, arguments.profile, arguments.seed, budget, waived, course)
+        result = judged(share, progress=bar)
+    except Broken as error:
         fail(str(error))
         result = error.result
     except (CouldNotRun, ProfileError) as error:
@@ -130,6 +125,6 @@ def _alone(arguments: argparse.Namespace, option: str, **others: object) -> None
 
 def _threads(given: str) -> int:
     """Return a number of threads."""
-    if not given.isdecimal() or not 1 <= int(given) <= threads.MOST:
-        raise argparse.ArgumentTypeError(f"must be a number of threads, 1 to {threads.MOST}")
+    if not given.isdecimal() or not 1 <= int(given) <= MOST:
+        raise argparse.ArgumentTypeError(f"must be a number of threads, 1 to {MOST}")
     return int(given)

@@ -19,7 +19,7 @@ from kmem_oracle.commands.judging import waived_of
 from kmem_oracle.reports import marks, recording
 from kmem_oracle.reports.html import page
 from kmem_oracle.reports.html.traces import plain, traces_page
-from kmem_oracle.targets.process import CouldNotRun
+from kmem_oracle.targets.target import CouldNotRun
 from kmem_oracle.traces.reading import Options, judge_file
 from kmem_oracle.traces.source import CannotRead
 from kmem_oracle.traces.summary import Summary

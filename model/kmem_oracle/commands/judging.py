@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from kmem_oracle import campaign
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION, fail, positive, seconds, write_report
 from kmem_oracle.commands.gate import gate_options, tell, tell_failure
+from kmem_oracle.course import CALL_SECONDS, MEMORY, Budget
 from kmem_oracle.reports import machine, marks, saved, text
 from kmem_oracle.reports.html import page
 from kmem_oracle.reports.html.memory import memory_page
 from kmem_oracle.reports.marks import Place
-from kmem_oracle.targets.process import CouldNotRun, Target
+from kmem_oracle.result import Result
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
 
 KINDS: Final = (
@@ -77,12 +78,12 @@ def waived_of(given: str) -> frozenset[str]:
     return names
 
 
-def budget_of(arguments: argparse.Namespace) -> campaign.Budget:
+def budget_of(arguments: argparse.Namespace) -> Budget:
     """Return the limits of a run of one script."""
-    return campaign.Budget(call_seconds=arguments.call_time, memory=arguments.memory << 20)
+    return Budget(call_seconds=arguments.call_time, memory=arguments.memory << 20)
 
 
-def verdict(arguments: argparse.Namespace, result: campaign.Result, played: Sequence[Place] = ()) -> int:
+def verdict(arguments: argparse.Namespace, result: Result, played: Sequence[Place] = ()) -> int:
     """Print and write what came of a run, and return the exit status; `played` is where, in a script."""
     files = []
     if arguments.save is not None and result.play is not None:
@@ -119,11 +120,11 @@ def judging_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--html", metavar="FILE", help="write what happened as a page with pictures")
     command.add_argument("--save", metavar="DIR", help="save a violation there, as script, C, tests and page")
     command.add_argument(
-        "--call-time", type=seconds, default=campaign.CALL_SECONDS, help="seconds before a call hangs"
+        "--call-time", type=seconds, default=CALL_SECONDS, help="seconds before a call hangs"
     )
     command.add_argument(
         "--memory",
         type=positive,
-        default=campaign.MEMORY >> 20,
+        default=MEMORY >> 20,
         help="MiB that the target may map to write (default 8192)",
     )

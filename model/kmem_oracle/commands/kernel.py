@@ -11,7 +11,7 @@ from typing import Final
 
 from kmem_oracle.commands.common import PASS, Commands, Parser, fail, positive
 from kmem_oracle.kernels import store
-from kmem_oracle.targets.process import CouldNotRun
+from kmem_oracle.targets.target import CouldNotRun
 
 SOURCE: Final = "linux-source-6.1"
 ALLOCATORS: Final = ("slub", "slab", "slob")

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
-from kmem_oracle import campaign, lesson
+from kmem_oracle import lesson
+from kmem_oracle.campaign import replay
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION, Commands, Parser, write_report
 from kmem_oracle.commands.gate import tell
 from kmem_oracle.commands.judging import (
@@ -30,9 +31,11 @@ from kmem_oracle.reports import marks, side_by_side
 from kmem_oracle.reports.excerpt import excerpt
 from kmem_oracle.reports.marks import Place
 from kmem_oracle.reports.trace import Trace
+from kmem_oracle.result import Result
 from kmem_oracle.script import Op, parse, steps_of, unrolled
 from kmem_oracle.session import Session
-from kmem_oracle.targets.process import CouldNotRun
+from kmem_oracle.start import worker_for
+from kmem_oracle.targets.target import CouldNotRun
 from kmem_oracle.tour import lesson_names, path_of
 from kmem_spec.profile import ProfileError
 
@@ -132,7 +135,7 @@ def _alone(arguments: argparse.Namespace, script: str) -> int:
     name = "standard input" if arguments.script == "-" else str(path_of(arguments.script))
     if arguments.quiet or not (asked or _is_short(script)):
         ops = parse(script)
-        result = campaign.replay(
+        result = replay(
             target,
             ops,
             profile=arguments.profile,
@@ -144,7 +147,7 @@ def _alone(arguments: argparse.Namespace, script: str) -> int:
     steps, labels = steps_of(script)
     holdings = Holdings(labels)
     with (
-        campaign.worker_for(budget, target) as worker,
+        worker_for(budget, target) as worker,
         Session(worker, target, profile=arguments.profile, waived=waived) as session,
     ):
         lines = Trace(steps, every=arguments.trace)
@@ -155,7 +158,7 @@ def _alone(arguments: argparse.Namespace, script: str) -> int:
         result = session.result()
     played = _places(name, script, [step.op for step in steps if step.op is not None], result)
     if _has_pictures(arguments):  # of what happens when the script is played once more
-        again = campaign.replay(
+        again = replay(
             target,
             parse(script),
             profile=arguments.profile,
@@ -168,7 +171,7 @@ def _alone(arguments: argparse.Namespace, script: str) -> int:
     return verdict(arguments, result, played)
 
 
-def _places(name: str, script: str, ops: Sequence[Op], result: campaign.Result) -> list[Place]:
+def _places(name: str, script: str, ops: Sequence[Op], result: Result) -> list[Place]:
     """Return the line of each violation in a script: that of the last call made, which is one of `ops`."""
     last = [found.play.ops[-1] if found.play.ops else None for found in result.found]
     lines: dict[int, int] = {}

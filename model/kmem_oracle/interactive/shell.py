@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from kmem_oracle import lesson
-from kmem_oracle.campaign import Budget, Result, worker_for
+from kmem_oracle.course import Budget
 from kmem_oracle.expression import ScriptError
 from kmem_oracle.holdings import Holdings
 from kmem_oracle.interactive import complete, helps
@@ -16,10 +16,13 @@ from kmem_oracle.interactive.prompts import is_typed, prompt_for
 from kmem_oracle.names import LiveNames
 from kmem_oracle.reports import text, trace
 from kmem_oracle.reports.excerpt import excerpt
+from kmem_oracle.result import Result
 from kmem_oracle.script import Step, labels_of, unrolled
 from kmem_oracle.session import Session
+from kmem_oracle.start import worker_for
 from kmem_oracle.syntax import NeverClosed, blocks_of
-from kmem_oracle.targets.process import Target, Worker
+from kmem_oracle.targets.process import Worker
+from kmem_oracle.targets.target import Target
 
 PROMPT: Final = "> "
 MORE: Final = ". "  # the rest of a repeat

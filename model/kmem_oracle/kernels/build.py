@@ -16,7 +16,7 @@ from typing import Final
 from kmem_oracle.kernels import shadow
 from kmem_oracle.kernels.source import Say, need, run, tree_of, version_of
 from kmem_oracle.kernels.store import Kernel, cache, keep
-from kmem_oracle.targets.process import CouldNotRun
+from kmem_oracle.targets.target import CouldNotRun
 
 FRAGMENT: Final = shadow.LINUX / "um.config"
 ALLOCATORS: Final = ("slub", "slab", "slob")

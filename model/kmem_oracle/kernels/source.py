@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from kmem_oracle.kernels.store import cache
-from kmem_oracle.targets.process import CouldNotRun
+from kmem_oracle.targets.target import CouldNotRun
 
 PACKAGES: Final = {  # of Debian, by the tool that they bring
     "make": "make",

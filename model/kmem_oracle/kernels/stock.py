@@ -16,7 +16,7 @@ from kmem_oracle.kernels import shadow
 from kmem_oracle.kernels.initrd import archive
 from kmem_oracle.kernels.source import Say, candidate, need, run
 from kmem_oracle.kernels.store import IMAGE, Kernel, cache, keep
-from kmem_oracle.targets.process import CouldNotRun
+from kmem_oracle.targets.target import CouldNotRun
 
 PACKED: Final = {
     b"\x02\x21\x4c\x18": "lz4",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from kmem_oracle.campaign import Found, Result
 from kmem_oracle.render import lines_of
 from kmem_oracle.reports import columns
+from kmem_oracle.result import Found, Result
 from kmem_oracle.targets import console
 from kmem_oracle.threads import Threaded
 from kmem_spec.clauses import CLAUSES

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kmem_oracle.campaign import Result
 from kmem_oracle.render import lines_of
+from kmem_oracle.result import Result
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.gfp import NAMES
 

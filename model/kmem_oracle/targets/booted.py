@@ -14,7 +14,7 @@ from kmem_oracle.targets.guest import Guest
 from kmem_oracle.targets.machine import Machine
 from kmem_oracle.targets.mailbox import Introduction, introduction
 from kmem_oracle.targets.opened import Unusable
-from kmem_oracle.targets.process import CouldNotRun
+from kmem_oracle.targets.target import CouldNotRun
 from kmem_oracle.targets.user_mode import UserMode
 from kmem_spec.gfp import NAMES
 

@@ -60,6 +60,10 @@ class Case:
             certainty, explained = "suspect", "two pointers that share a hash"
         return self.docket.add(Finding(clause, certainty, line, others, message, group, rests, explained))
 
+    def stale(self, line: int) -> bool:
+        """Say whether the page of an object of that line may have changed hands unnoticed."""
+        return self.unmapped_free > line
+
 
 def forget_oldest(memory: dict[int, Any], live: int) -> None:  # Any: values are not looked at
     """Keep the memory of what was freed in proportion to what is live."""

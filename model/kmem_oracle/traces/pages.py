@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from kmem_oracle.traces.asked import Asked
 from kmem_oracle.traces.case import Case, forget_oldest
+from kmem_oracle.traces.live import Block, Slab
 from kmem_oracle.traces.request import PageRequest
 from kmem_spec.units import PAGE_SHIFT, PAGE_SIZE
 
@@ -18,35 +20,6 @@ MANY: Final = 16  # lines that a finding names
 LARGEST: Final = 20  # order, log2 of pages, above which no machine has blocks
 SILENT: Final = "alloc_pages_bulk or compaction, which emit no event"
 Silent = tuple[str, tuple[int, ...], str]
-
-
-class Slab:
-    """What lies on a page: starts and lengths; the grid if all lie on one, else 0; its cache if it is known.
-
-    `told` is the line that told its cache's name.
-    """
-
-    __slots__ = ("grid", "name", "starts", "told")
-
-    def __init__(self, grid: int) -> None:
-        self.grid = grid
-        self.starts: dict[int, int] = {}
-        self.name = ""
-        self.told = 0
-
-
-class Block:
-    """A block: the line that gave it, its place; how many pages are left of it, and when its head went."""
-
-    __slots__ = ("head_freed", "left", "line", "order", "pfn", "request")
-
-    def __init__(self, line: int, pfn: int, request: PageRequest) -> None:
-        self.line = line
-        self.pfn = pfn
-        self.order = request.order
-        self.request = request
-        self.left = 1 << request.order
-        self.head_freed = 0
 
 
 class Pages:
@@ -61,7 +34,8 @@ class Pages:
         self.clear: Callable[[int], list[int]] = lambda _page: []
         self.gone: dict[int, int] = {}
         self.torn: dict[int, Block] = {}
-        self._refused: dict[str, int] = {}
+        self.asked = Asked(case)
+        self._refused = self.asked.refused
         self._crooked: dict[int, int] = {}
 
     def allocate(self, line: int, pfn: int, struct: int, request: PageRequest, atomic: bool) -> None:
@@ -71,17 +45,17 @@ class Pages:
         case.page_events += 1
         request.count += 1
         if request.wrong or atomic:
-            self._wrong(line, pfn, request, atomic)
+            self.asked.judge(line, request, request.text, given=pfn >= 0, atomic=atomic)
         if pfn < 0:
             case.failed = True
-            if request.nofail and len(self._refused) < 1 << 10:
-                self._refused[request.text] = line
+            if request.nofail:
+                self.asked.refuse(line, _refusal(request))
             return
         order = request.order
         if order > LARGEST:
             return
         if self._refused and request.nofail:
-            self._granted(line, request)
+            self.asked.grant(line, _refusal(request), request.text)
         if not case.map.sure:
             case.map.saw_block(line, pfn, order, struct)
         if case.map.base is None:
@@ -159,7 +133,7 @@ class Pages:
         whole = start == (base + block.pfn) << PAGE_SHIFT and length == PAGE_SIZE << block.order
         if whole and not block.request.mask.bits & 0xA:
             return  # a large kmalloc, which may be zeroed
-        message = f"{length} bytes at {start:#x} lie in {_block(block)}, which is live"
+        message = f"{length} bytes at {start:#x} lie in {block.told()}, which is live"
         group = block.request.text
         self.case.find("MEM-APART", line, (block.line,), message, group=group, rests="page events")
         self._forget(block)
@@ -180,7 +154,7 @@ class Pages:
         if block is None or block.request.slabs:
             return None
         head = start == (base + block.pfn) << PAGE_SHIFT
-        return "CALLER-FAMILY" if head else "CALLER-FREE", (block.line,), f"it is {_block(block)}"
+        return "CALLER-FAMILY" if head else "CALLER-FREE", (block.line,), f"it is {block.told()}"
 
     def tidy(self) -> None:
         """Bound the memory of what is gone."""
@@ -191,22 +165,6 @@ class Pages:
         """Report blocks whose head was freed with a smaller order, and of which the rest is live still."""
         for block in list(self.torn.values()):
             self._torn(block, (block.line,), "the rest is live at the end")
-
-    def _wrong(self, line: int, pfn: int, request: PageRequest, atomic: bool) -> None:
-        """Report what is wrong with a request wherever the block lies."""
-        for clause, message in request.wrong:
-            if pfn >= 0 or clause.startswith("CALLER"):
-                self.case.find(clause, line, (), message, group=request.text)
-        if atomic and request.sleeps:
-            message = f"{request.text} may sleep, in an interrupt"
-            self.case.find("CALLER-CONTEXT", line, (), message, group=request.text)
-
-    def _granted(self, line: int, request: PageRequest) -> None:
-        """See whether the same request, which must not fail, has failed before."""
-        before = self._refused.pop(request.text, 0)
-        if before:
-            message = f"a block with {request.text} is NULL; the same request succeeds at line {line}"
-            self.case.find("GFP-NOFAIL", before, (line,), message, group=request.text)
 
     def _misaligned(self, line: int, pfn: int, order: int) -> None:
         """Report a block that is not aligned; it is not judged any further."""
@@ -219,7 +177,7 @@ class Pages:
         if old.head_freed:
             self._torn(old, (old.line, line), f"pfn {page:#x} of the rest is {how} at line {line}")
         else:
-            message = f"pfn {page:#x} is {how}; it is in {_block(old)}, which is live"
+            message = f"pfn {page:#x} is {how}; it is in {old.told()}, which is live"
             self.case.find("MEM-APART", line, (old.line,), message, rests="page events")
         self._forget(old)
 
@@ -231,7 +189,7 @@ class Pages:
             "CALLER-ORDER",
             block.head_freed,
             others,
-            f"{_block(block)} is freed with a smaller order; {why}",
+            f"{block.told()} is freed with a smaller order; {why}",
             certainty="violation" if sure else "suspect",
             rests="events",
             explained="" if sure else "split_page, which emits no event",
@@ -253,7 +211,7 @@ class Pages:
             "MEM-APART",
             line,
             tuple(lines[:MANY]),
-            f"{_block(block)} is handed out, with {len(lines)} live objects on its page {start:#x}",
+            f"{block.told()} is handed out, with {len(lines)} live objects on its page {start:#x}",
             certainty="violation" if sure else "suspect",
             rests="events",
             explained="" if sure else "pages that change hands before the direct map is known",
@@ -263,7 +221,7 @@ class Pages:
         """Judge the free of what is not just the block; parts of it may have been split off."""
         end = block.pfn + (1 << block.order)
         if order >= block.order or pfn + (1 << order) > end or pfn & ((1 << order) - 1):
-            message = f"{_pages(pfn, order)} is freed; allocated was {_block(block)}"
+            message = f"{_pages(pfn, order)} is freed; allocated was {block.told()}"
             self.case.find("CALLER-ORDER", line, (block.line,), message, rests="events")
             self._forget(block)
             return
@@ -276,7 +234,7 @@ class Pages:
 
     def _not_its_own(self, line: int, pfn: int, order: int, other: Block) -> None:
         """Report a free that takes another block along."""
-        message = f"{_pages(pfn, order)} is freed, of which a part is {_block(other)}, a block of its own"
+        message = f"{_pages(pfn, order)} is freed, of which a part is {other.told()}, a block of its own"
         self.case.find("CALLER-ORDER", line, (other.line,), message, rests="events")
         self._forget(other)
 
@@ -315,6 +273,6 @@ def _pages(pfn: int, order: int) -> str:
     return f"pfn {pfn:#x}, order {order}"
 
 
-def _block(block: Block) -> str:
-    """Return a block that was allocated for people."""
-    return f"the block pfn {block.pfn:#x}, order {block.order}, of line {block.line}"
+def _refusal(request: PageRequest) -> str:
+    """Return the words that a request failed."""
+    return f"a block with {request.text} is NULL"

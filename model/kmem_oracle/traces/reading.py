@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
+from kmem_oracle.traces.gaps import Gaps
 from kmem_oracle.traces.history import HistoryReader
 from kmem_oracle.traces.judge import TraceJudge
 from kmem_oracle.traces.source import CannotRead, Source
@@ -92,7 +93,7 @@ def _judge(source: Source, options: Options) -> Summary:
         reader.close(summary)
     else:
         summary.events = reader.events()
-        _text_notes(reader, summary)
+        _text_notes(reader.gaps, summary)
         judge.close(summary, reader.requests())
     _line_notes(source, reader, summary)
     summary.seconds = time.perf_counter() - began
@@ -113,16 +114,16 @@ def kind_of(line: str) -> str:
     return "ftrace"
 
 
-def _text_notes(reader: TextReader, summary: Summary) -> None:
+def _text_notes(gaps: Gaps, summary: Summary) -> None:
     """Note what the recorder says is missing."""
-    if reader.begins:
+    if gaps.begins:
         summary.unjudged.append(
-            f"events of the CPUs whose buffers were full, before line {reader.begins:,}; what they "
+            f"events of the CPUs whose buffers were full, before line {gaps.begins:,}; what they "
             "may explain is a suspect"
         )
-    if reader.markers:
+    if gaps.markers:
         summary.unjudged.append(
-            f"events that the recorder lost: {reader.lost:,} or more at {reader.markers:,} places; what they "
+            f"events that the recorder lost: {gaps.lost:,} or more at {gaps.markers:,} places; what they "
             "may explain is a suspect"
         )
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kmem_oracle.chapters import sections
-from kmem_oracle.vectors.looks import HUGE, LARGE, MORE, SIZES
+from kmem_oracle.vectors.looks import MORE
 from kmem_oracle.vectors.patterns import Text
 from kmem_oracle.vectors.presets import TOY
+from kmem_oracle.vectors.sizes import HUGE, LARGE, SIZES
 from kmem_spec.clauses import CONTRACT, Clause
 from kmem_spec.profile import Profile
 

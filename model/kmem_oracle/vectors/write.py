@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from kmem_oracle.vectors.histories import AT_END, History, Maker
+from kmem_oracle.vectors.lines import Line
 from kmem_oracle.vectors.presets import preset_line, presets
-from kmem_oracle.vectors.programs import Line, program
+from kmem_oracle.vectors.programs import program
 from kmem_oracle.vectors.scripts import scripts
 from kmem_oracle.vectors.states import states
 from kmem_spec.calls import CONSTRUCTED, Answer, Event, Lost
