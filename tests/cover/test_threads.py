@@ -276,10 +276,12 @@ size_t malloc_usable_size(void *p) { return p ? 65536 : 0; }
 
 @pytest.mark.needs("cc")
 def test_a_malloc_without_a_lock_is_found(tmp_path: Path) -> None:
-    result = checked(Target("malloc", str(build.shared(UNLOCKED_MALLOC, tmp_path)), "mine"))
-    assert result.play is not None
-    assert result.play.finding is not None
-    assert result.play.finding.clause in {"MEM-APART", "MEM-KEEP", "MEM-RETURNS"}
+    target = Target("malloc", str(build.shared(UNLOCKED_MALLOC, tmp_path)), "mine")
+    plays = (checked(target).play for _ in range(3))  # where the machine is busy, threads may miss each other
+    play = next(play for play in plays if play is not None)
+    assert play.finding is not None
+    shown = {"MEM-APART", "MEM-KEEP", "MEM-RETURNS", "MEM-ZERO", "SLAB-REALLOC-KEEP"}
+    assert play.finding.clause in shown, play.finding  # what both write, or the zeroing of one
 
 
 LOSES = """
