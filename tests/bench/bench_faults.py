@@ -1,4 +1,4 @@
-"""How many faults of a list `kmem-oracle check` finds, and how fast.
+"""How many faults of a list `kmem-oracle check` finds, how fast, and whether its scripts show them again.
 
     python tests/bench/bench_faults.py LIST [--seed N] [--time SECONDS] [--table FILE]
 
@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,29 +28,34 @@ sys.path.insert(0, str(ROOT))
 from tests.targets import build  # noqa: E402  # it is found by the line above
 
 CALLS: Final = 100_000_000  # more than the time lets through
-HEADS: Final = ("fault", "found by", "seconds", "calls judged", "calls of the script")
+HEADS: Final = ("fault", "found by", "seconds", "to reduce", "calls judged", "lines", "replayed")
+AGAIN: Final = 3  # times that each script is replayed
 
 
 @dataclass(frozen=True)
 class Row:
     """What check found of one fault; `clause` is empty where it found nothing.
 
-    seconds    of the campaign with its reduction, as reported
+    seconds    from the first call to the violation
+    reducing   seconds of the rest: the interpreter's start, the reduction, the report
     calls      judged
-    length     calls of the reproducer; the head of a `repeat` is none
+    length     lines of the reproducer
+    replayed   how often that broke the same clause again, of AGAIN times
     """
 
     fault: str
     clause: str
     seconds: float
+    reducing: float
     calls: int
     length: int
+    replayed: int
 
     def cells(self) -> tuple[str, ...]:
         """Return the row as text."""
-        found = self.clause or "-"
-        length = str(self.length) if self.clause else ""
-        return self.fault, found, f"{self.seconds:.1f}", f"{self.calls:,}", length
+        cells = (self.fault, self.clause or "-", f"{self.seconds:.1f}", f"{self.reducing:.1f}")
+        script = (str(self.length), f"{self.replayed} of {AGAIN}") if self.length else ("", "")
+        return *cells, f"{self.calls:,}", *script
 
 
 def run(fault: str, seed: int, seconds: int, directory: Path) -> Row:
@@ -60,14 +66,23 @@ def run(fault: str, seed: int, seconds: int, directory: Path) -> Row:
         report = Path(folder) / "report.json"
         command = [*core, sys.executable, "-m", "kmem_oracle.cli", "check", str(library)]
         command += ["--seed", str(seed), "--time", str(seconds), "--calls", str(CALLS), "--json", str(report)]
+        begin = time.monotonic()
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=6 * seconds)
+        took = time.monotonic() - begin
         if not report.exists():
             raise SystemExit(f"{fault}: check gave {done.returncode}\n{done.stdout}{done.stderr}")
         result = json.loads(report.read_text(encoding="utf-8"))
-    found = result["violation"] or {"clause": "", "script": []}
-    calls = [line for line in found["script"] if not line.lstrip().startswith("repeat ")]
-    clause = str(found["clause"]) or ("error" if result["verdict"] == "error" else "")
-    return Row(fault, clause, float(result["seconds"]), int(result["calls"]), len(calls))
+        found = result["violation"] or {"clause": "", "script": []}
+        clause = str(found["clause"]) or ("error" if result["verdict"] == "error" else "")
+        script = Path(folder) / "found.kmem"
+        script.write_text("\n".join(found["script"]) + "\n", encoding="utf-8")
+        play = [*core, sys.executable, "-m", "kmem_oracle.cli", "run", str(script), "--on", str(library)]
+        replayed = 0
+        for _ in range(AGAIN if found["script"] else 0):
+            again = subprocess.run(play, capture_output=True, text=True, errors="replace", check=False)
+            replayed += again.returncode == 1 and f"VIOLATION of {clause} " in again.stdout
+    length, to_find = len(found["script"]), float(result["seconds"])
+    return Row(fault, clause, to_find, took - to_find, int(result["calls"]), length, replayed)
 
 
 def summary(rows: list[Row]) -> str:
@@ -77,14 +92,15 @@ def summary(rows: list[Row]) -> str:
     lengths = [row.length for row in found] or [0]
     return (
         f"{len(found)} of {len(rows)} found; seconds: median {statistics.median(times):.1f}, "
-        f"longest {max(times):.1f}; calls of the script: median {statistics.median(lengths):g}, "
-        f"longest {max(lengths)}"
+        f"longest {max(times):.1f}; to reduce: longest {max(row.reducing for row in rows):.1f}; lines of the "
+        f"script: median {statistics.median(lengths):g}, longest {max(lengths)}; replayed each time: "
+        f"{sum(row.replayed == AGAIN for row in found)}"
     )
 
 
 def table(rows: list[Row], title: str) -> str:
     """Return the rows as a table for a README."""
-    lines = [title, "", "| " + " | ".join(HEADS) + " |", "|---|---|---|---|---|"]
+    lines = [title, "", "| " + " | ".join(HEADS) + " |", "|---|---|---|---|---|---|---|"]
     lines += ["| " + " | ".join(row.cells()) + " |" for row in rows]
     return "\n".join([*lines, "", summary(rows), ""])
 
@@ -116,8 +132,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for fault in listed(options.list):
             rows.append(run(fault, options.seed, options.time, Path(folder)))
-            name, clause, seconds, calls, length = rows[-1].cells()
-            print(f"{name:<26} {clause:<20} {seconds:>6} s {calls:>12} calls {length:>5}", flush=True)
+            name, clause, seconds, reducing, calls, length, replayed = rows[-1].cells()
+            times = f"{seconds:>5} s + {reducing:>5} s {calls:>12} calls"
+            print(f"{name:<26} {clause:<20} {times} {length:>5} {replayed:>7}", flush=True)
     print(summary(rows))
     if options.table:
         title = f"`{options.list}`, seed {options.seed}, {options.time} s each"
