@@ -44,9 +44,18 @@ static void *linux_kvmalloc(size_t size, gfp_t gfp) { return kvmalloc(size, gfp)
 static void *linux_kvzalloc(size_t size, gfp_t gfp) { return kvzalloc(size, gfp); }
 static void *linux_kvmalloc_array(size_t count, size_t size, gfp_t gfp) { return kvmalloc_array(count, size, gfp); }
 static void *linux_kvcalloc(size_t count, size_t size, gfp_t gfp) { return kvcalloc(count, size, gfp); }
-#if SINCE(6, 12) /* before, it took the old size as well */
-static void *linux_kvrealloc(const void *old, size_t size, gfp_t gfp) { return kvrealloc(old, size, gfp); }
+
+#define KVREALLOC_OF_NOTHING_KEEPS (!SINCE(6, 12))
+static u64 size_that_is_resized(void);
+
+static void *linux_kvrealloc(const void *old, size_t size, gfp_t gfp)
+{
+#if SINCE(6, 12)
+    return kvrealloc(old, size, gfp);
+#else
+    return kvrealloc(old, size_that_is_resized(), size, gfp);
 #endif
+}
 static void linux_kvfree(const void *object) { kvfree(object); }
 
 /* Scripts have the numbers of 6.1; they move with version and configuration. */

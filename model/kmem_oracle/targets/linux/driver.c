@@ -35,6 +35,8 @@
 #include "calls.h"
 #include "native/run.h"
 
+static u64 size_that_is_resized(void) { return this_driver()->resized; }
+
 static struct driver *the_driver;
 static unsigned char *arena, *arena_end;
 
@@ -128,10 +130,7 @@ struct mailbox *kmem_oracle_begin(unsigned char *shared, u64 size)
     HAS(vmalloc_32) HAS(vmalloc_array) HAS(vcalloc) HAS(__vmalloc) HAS(vfree) HAS(vmap) HAS(vunmap)
     HAS(vmalloc_to_page) HAS(is_vmalloc_addr) HAS(mempool_create) HAS(mempool_create_slab_pool)
     HAS(mempool_alloc) HAS(mempool_free) HAS(mempool_resize) HAS(mempool_destroy)
-    HAS(preempt_disable) HAS(preempt_enable)
-#if SINCE(6, 12)
-    HAS(kvrealloc)
-#endif
+    HAS(preempt_disable) HAS(preempt_enable) HAS(kvrealloc)
 #ifdef HAS_VREALLOC
     HAS(vrealloc)
 #endif

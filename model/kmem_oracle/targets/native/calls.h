@@ -23,6 +23,10 @@ static const void *address_of(struct driver *d, struct page *page)
 
 static u64 block(const struct driver *d, u64 order) { return order <= 32 ? PAGE_SIZE << order : d->largest + 1; }
 
+#ifndef KVREALLOC_OF_NOTHING_KEEPS
+#define KVREALLOC_OF_NOTHING_KEEPS false /* whether what is resized to nothing is given back, and lives on */
+#endif
+
 /* Make one of the calls that give a resized object. */
 static void *resized(struct driver *d, enum call call, const void *old, const u64 *a)
 {
@@ -42,8 +46,9 @@ static void resize(struct driver *d, enum call call, u64 out, const u64 *a)
     bool zero = a[array ? 3 : 2] & d->gfp_zero;
     struct record *r = d->record;
     const struct held *found = object_at(d, id);
-    if (!found)
+    if (!found || (call == CALL_kvrealloc && !size && KVREALLOC_OF_NOTHING_KEEPS))
         return skip(d);
+    d->resized = found->start <= ZERO_SIZE ? 0 : found->size;
     if (found->start <= ZERO_SIZE) /* what was nothing becomes a new object */
         return take(d, out, resized(d, call, (void *)found->start, a), size, zero, kmalloc);
     if (spoilt(d, id, found))

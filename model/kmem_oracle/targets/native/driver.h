@@ -94,6 +94,7 @@ struct driver {
     void *(*more)(size_t); /* zeroed memory of the driver's own, for ever */
     struct held **held;    /* by id, in leaves */
     struct home **homes;
+    u64 resized; /* the size of what a call resizes */
     u32 quiet, ran;
     struct record *record; /* of the call in hand */
     struct notes *notes;
