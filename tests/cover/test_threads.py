@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 from tests.targets import build
 
-from kmem_oracle.course import Budget, Share
+from kmem_oracle.campaign.course import Budget, Share
+from kmem_oracle.campaign.result import Found, Result
+from kmem_oracle.language.script import Op
 from kmem_oracle.reports import columns, saved
-from kmem_oracle.result import Found, Result
-from kmem_oracle.script import Op
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import DONE, SKIPPED, SPOILT, Record
 from kmem_oracle.targets.shared import Lane
 from kmem_oracle.targets.target import CouldNotRun, Target
-from kmem_oracle.thread_history import NEED_ORDER, Row, alone, ordered
-from kmem_oracle.thread_losses import Losses
-from kmem_oracle.thread_programs import Programs
-from kmem_oracle.threads import AGAIN, Threaded, in_threads
+from kmem_oracle.threads.campaign import AGAIN, Threaded, in_threads
+from kmem_oracle.threads.history import NEED_ORDER, Row, alone, ordered
+from kmem_oracle.threads.losses import Losses
+from kmem_oracle.threads.programs import Programs
 from kmem_spec.apis import APIS
 from kmem_spec.calls import CONSTRUCTED
 from kmem_spec.finding import Finding
