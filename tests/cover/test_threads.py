@@ -186,10 +186,10 @@ def test_a_lock_that_is_missing_shows(fault: str, tmp_path: Path) -> None:
 @pytest.mark.needs("cc")
 def test_a_crash_between_threads_is_a_finding(tmp_path: Path) -> None:
     source = (
-        "#include <stdlib.h>\n#include <stdatomic.h>\nstatic atomic_int inside, calls;\n"
+        "#include <stdlib.h>\n#include <sched.h>\n#include <stdatomic.h>\nstatic atomic_int inside, calls;\n"
         "void *kmalloc(size_t n, unsigned g) {\n"
         "  (void)g; if (atomic_fetch_add(&inside, 1) && ++calls > 9) abort();\n"
-        "  void *p = NULL; if (posix_memalign(&p, 4096, n)) p = NULL; inside--; return p; }\n"
+        "  void *p = NULL; if (posix_memalign(&p, 4096, n)) p = NULL; sched_yield(); inside--; return p; }\n"
         "void kfree(const void *p) { free((void *)p); }\n"
     )
     library = build.shared(source, tmp_path)
