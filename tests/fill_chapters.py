@@ -20,7 +20,7 @@ import kmem_spec.cache
 import kmem_spec.construct
 import kmem_spec.judge
 import kmem_spec.zone
-from kmem_oracle import chapters
+from kmem_oracle.learn import chapters
 from kmem_proofs import known
 from kmem_spec.clauses import CLAUSES, CONTRACT, Clause
 from kmem_spec.profile import load, shipped

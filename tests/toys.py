@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from kmem_oracle.play import runnable
-from kmem_oracle.script import Op, parse
+from kmem_oracle.campaign.play import runnable
+from kmem_oracle.language.script import Op, parse
 from kmem_oracle.targets.access import PATTERN, first_difference, phase
 from kmem_oracle.targets.driver import Driver
 from kmem_oracle.targets.opened import Function

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 import pytest
 
 if TYPE_CHECKING:
-    from kmem_oracle.conformance import Terms
+    from kmem_oracle.campaign.conformance import Terms
 
 # By clause, what came of it and the text to it; or why nothing was judged.
 Found: TypeAlias = "dict[str, tuple[str, str]] | str"
@@ -77,7 +77,7 @@ def pytest_collection_modifyitems(
     targets: list[str] = config.getoption("kmem_target") or []
     if not targets or any(Path(given.partition("::")[0]).is_file() for given in config.args):
         return
-    from kmem_oracle.conformance import judged_clauses
+    from kmem_oracle.campaign.conformance import judged_clauses
     from kmem_oracle.targets.target import CouldNotRun
 
     for target in targets:
@@ -127,7 +127,7 @@ def conformance(
 
     `calls` and `seconds` limit each campaign, `profile` is a name or a .toml file.
     """
-    from kmem_oracle.conformance import judged_clauses
+    from kmem_oracle.campaign.conformance import judged_clauses
 
     terms = _terms(target, calls, seconds, seed, profile, waived)
 
@@ -169,8 +169,8 @@ def _terms(
     target: str, calls: int | None, seconds: float | None, seed: int, profile: str, waived: tuple[str, ...]
 ) -> Terms:
     """Return the terms, the usual where nothing is given."""
-    from kmem_oracle.conformance import Terms
-    from kmem_oracle.course import CALLS, SECONDS
+    from kmem_oracle.campaign.conformance import Terms
+    from kmem_oracle.campaign.course import CALLS, SECONDS
 
     return Terms(target, calls or CALLS, seconds or SECONDS, seed, profile, waived)
 
@@ -186,7 +186,7 @@ def _judged(config: pytest.Config, terms: Terms) -> Found:
 
 def _judge(terms: Terms) -> Found:
     """Judge a target."""
-    from kmem_oracle.conformance import verdicts
+    from kmem_oracle.campaign.conformance import verdicts
     from kmem_oracle.targets.target import CouldNotRun
     from kmem_spec.profile import ProfileError
 

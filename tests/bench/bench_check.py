@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kmem_oracle.course import CALLS
+from kmem_oracle.campaign.course import CALLS
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))

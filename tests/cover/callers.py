@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from kmem_oracle.script import Op, items_of
+from kmem_oracle.language.script import Op, items_of
 from kmem_spec.apis import APIS, Api, Parameter
 from kmem_spec.calls import Call, Family
 from kmem_spec.expect import AREAS, expect

@@ -16,16 +16,16 @@ from pathlib import Path
 import pytest
 from tests.targets import build
 
-from kmem_oracle import jobs
-from kmem_oracle.campaign import campaign
-from kmem_oracle.course import Budget, Course, Share
-from kmem_oracle.generate import Generator
-from kmem_oracle.jobs import in_jobs, merged
-from kmem_oracle.journal import CORPUS, PROGRESS, Journal
-from kmem_oracle.play import Play
+from kmem_oracle.campaign import jobs
+from kmem_oracle.campaign.campaign import campaign
+from kmem_oracle.campaign.course import Budget, Course, Share
+from kmem_oracle.campaign.jobs import in_jobs, merged
+from kmem_oracle.campaign.journal import CORPUS, PROGRESS, Journal
+from kmem_oracle.campaign.play import Play
+from kmem_oracle.campaign.result import Found, Result, signature
+from kmem_oracle.generate.generator import Generator
+from kmem_oracle.language.script import parse
 from kmem_oracle.reports import progress, table, text
-from kmem_oracle.result import Found, Result, signature
-from kmem_oracle.script import parse
 from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.finding import Finding
@@ -191,7 +191,7 @@ def found(clause: str, script: str, index: int, times: int = 1) -> Found:
 def test_how_far_it_goes_does_not_depend_on_when_phases_begin(
     calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kmem_oracle.pipeline.PLENTY", 3_000)  # phases begin with too little left
+    monkeypatch.setattr("kmem_oracle.campaign.pipeline.PLENTY", 3_000)  # phases begin with too little left
     counts = []
     for ready in (True, False):
         with monkeypatch.context() as patch:

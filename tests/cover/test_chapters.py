@@ -12,10 +12,11 @@ from tests.machines.machines import ZONED
 from tests.machines.subjects import ModelSubject
 from tests.targets import build
 
-from kmem_oracle import chapters, told
-from kmem_oracle.chapters import Section, sections
-from kmem_oracle.play import DRIVERS, runnable
-from kmem_oracle.script import parse
+from kmem_oracle.campaign.play import DRIVERS, runnable
+from kmem_oracle.language import told
+from kmem_oracle.language.script import parse
+from kmem_oracle.learn import chapters
+from kmem_oracle.learn.chapters import Section, sections
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.vectors.presets import presets
 from kmem_proofs import known

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kmem_oracle.chapters import sections
 from kmem_oracle.cli import main
+from kmem_oracle.learn.chapters import sections
 from kmem_oracle.reports.about import registry
 from kmem_proofs import known
 

@@ -17,13 +17,13 @@ import pytest
 from tests.targets import build
 
 from kmem_oracle import cli
-from kmem_oracle.campaign import campaign
+from kmem_oracle.campaign.campaign import campaign
+from kmem_oracle.campaign.course import Budget
 from kmem_oracle.cli import main
 from kmem_oracle.commands import completion
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION
-from kmem_oracle.course import Budget
+from kmem_oracle.language.script import parse
 from kmem_oracle.reports import versions
-from kmem_oracle.script import parse
 from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.profile import load
@@ -345,7 +345,7 @@ def test_a_library_without_symbols_is_declined(shell: Shell, targets: Path) -> N
 
 def test_a_target_that_frees_nothing_is_declined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "kmem_oracle.campaign.Generator", lambda seed, profile, apis: _generator({"kfree", "ksize"})
+        "kmem_oracle.campaign.campaign.Generator", lambda seed, profile, apis: _generator({"kfree", "ksize"})
     )
     with pytest.raises(
         CouldNotRun, match="model: exports no call that makes an object and the one that frees"
@@ -371,7 +371,7 @@ def test_a_target_that_frees_nothing_is_declined(monkeypatch: pytest.MonkeyPatch
     ids=lambda apis: min(apis),
 )
 def test_a_target_with_one_family_alone_is_judged(apis: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kmem_oracle.campaign.Generator", lambda seed, profile, _: _generator(apis))
+    monkeypatch.setattr("kmem_oracle.campaign.campaign.Generator", lambda seed, profile, _: _generator(apis))
     result = campaign(
         Target("model", "", "model"),
         profile="",
@@ -385,7 +385,7 @@ def test_a_target_with_one_family_alone_is_judged(apis: set[str], monkeypatch: p
 
 
 def _generator(apis: set[str]) -> object:
-    from kmem_oracle.generate import Generator
+    from kmem_oracle.generate.generator import Generator
 
     return Generator(1, load("contract"), frozenset(apis))
 

@@ -18,12 +18,12 @@ import pytest
 from tests.cover.behind import MARK, gone
 from tests.targets import build
 
-from kmem_oracle import cluster, slices
-from kmem_oracle.campaign import campaign
+from kmem_oracle.campaign import cluster, slices
+from kmem_oracle.campaign.campaign import campaign
+from kmem_oracle.campaign.cluster import in_cluster
+from kmem_oracle.campaign.course import Budget, Course, Share
+from kmem_oracle.campaign.result import Progress, Result
 from kmem_oracle.cli import main
-from kmem_oracle.cluster import in_cluster
-from kmem_oracle.course import Budget, Course, Share
-from kmem_oracle.result import Progress, Result
 from kmem_oracle.targets.target import CouldNotRun, Target
 
 pytestmark = pytest.mark.needs("distributed", "linux")

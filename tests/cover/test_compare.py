@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from tests.targets import build
 
-from kmem_oracle.compare import Comparison, compare
-from kmem_oracle.course import Budget
-from kmem_oracle.outcome import Outcome, Outcomes, alike
+from kmem_oracle.campaign.course import Budget
+from kmem_oracle.language.outcome import Outcome, Outcomes, alike
+from kmem_oracle.language.script import Op, parse
+from kmem_oracle.learn.compare import Comparison, compare
 from kmem_oracle.reports import side_by_side
-from kmem_oracle.script import Op, parse
 from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.apis import APIS
 from kmem_spec.calls import Answer, Call

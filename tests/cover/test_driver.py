@@ -9,7 +9,7 @@ import pytest
 from tests.toys import ARENA, BASE, BIGGEST, Bench
 
 from kmem_model.kernel import Kernel
-from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op
+from kmem_oracle.language.script import ID_NULL, ID_ZERO_SIZE, Op
 from kmem_oracle.targets.access import LARGEST, PATTERN, Access, Native, first_difference, phase
 from kmem_oracle.targets.driver import runnable
 from kmem_oracle.targets.model import ModelMemory, Sleeper, open_model

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.toys import AREAS, ARENA, BASE, BIGGEST, HANDLES, Bench
 
-from kmem_oracle.play import runnable
-from kmem_oracle.script import MOST_ITEMS, Op
+from kmem_oracle.campaign.play import runnable
+from kmem_oracle.language.script import MOST_ITEMS, Op
 from kmem_oracle.targets.access import PATTERN, phase
 from kmem_oracle.targets.records import DONE, HEADER, NOTES, RECORD, SKIPPED, SPOILT, Seen
 from kmem_spec.apis import APIS

@@ -8,10 +8,10 @@ import pytest
 from tests.cover.behind import NONE, command
 from tests.targets import build, drivers
 
-from kmem_oracle.campaign import campaign, replay
-from kmem_oracle.compare import compare
-from kmem_oracle.course import Budget
-from kmem_oracle.script import parse
+from kmem_oracle.campaign.campaign import campaign, replay
+from kmem_oracle.campaign.course import Budget
+from kmem_oracle.language.script import parse
+from kmem_oracle.learn.compare import compare
 from kmem_oracle.targets.target import Target
 
 pytestmark = [pytest.mark.needs("linux"), pytest.mark.usefixtures("mark")]  # it looks for processes in /proc

@@ -11,10 +11,10 @@ import pytest
 from tests.cover.behind import NONE, bad, command, gone, marked
 from tests.targets import drivers
 
-from kmem_oracle.compare import compare
-from kmem_oracle.course import Budget
-from kmem_oracle.play import Play, play
-from kmem_oracle.script import parse
+from kmem_oracle.campaign.course import Budget
+from kmem_oracle.campaign.play import Play, play
+from kmem_oracle.language.script import parse
+from kmem_oracle.learn.compare import compare
 from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.judge import Judge

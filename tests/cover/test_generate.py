@@ -10,12 +10,12 @@ from functools import partial
 import pytest
 from tests.cover.callers import Caller
 
-from kmem_oracle.course import CALLS
-from kmem_oracle.draws import boundary_sizes
-from kmem_oracle.generate import Generator
-from kmem_oracle.phase import Phase
-from kmem_oracle.play import DRIVERS, play
-from kmem_oracle.script import Op
+from kmem_oracle.campaign.course import CALLS
+from kmem_oracle.campaign.play import DRIVERS, play
+from kmem_oracle.generate.draws import boundary_sizes
+from kmem_oracle.generate.generator import Generator
+from kmem_oracle.generate.phase import Phase
+from kmem_oracle.language.script import Op
 from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.target import Target
 from kmem_spec.apis import APIS, KERNEL_APIS

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tests.targets import build
 
-from kmem_oracle.compare import compare
-from kmem_oracle.course import Budget
-from kmem_oracle.play import play
-from kmem_oracle.script import parse
+from kmem_oracle.campaign.course import Budget
+from kmem_oracle.campaign.play import play
+from kmem_oracle.language.script import parse
+from kmem_oracle.learn.compare import compare
 from kmem_oracle.targets.last_words import MOST, SHOWN, await_end, last_line
 from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.target import CouldNotRun, Target

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from tests.targets import build
 
-from kmem_oracle.play import Play, play
-from kmem_oracle.play import runnable as runnable_ops
-from kmem_oracle.script import parse
+from kmem_oracle.campaign.play import Play, play
+from kmem_oracle.campaign.play import runnable as runnable_ops
+from kmem_oracle.language.script import parse
 from kmem_oracle.targets.driver import Driver, runnable
 from kmem_oracle.targets.library import open_library
 from kmem_oracle.targets.linked import own

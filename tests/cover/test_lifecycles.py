@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kmem_oracle.lifecycles import FILLED, life_of, repeated_lives
-from kmem_oracle.render import lines_of
-from kmem_oracle.script import Op, parse
+from kmem_oracle.language.render import lines_of
+from kmem_oracle.language.script import Op, parse
+from kmem_oracle.shrink.lifecycles import FILLED, life_of, repeated_lives
 
 K = "GFP_KERNEL"
 

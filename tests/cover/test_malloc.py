@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from tests.targets import build
 
-from kmem_oracle.campaign import campaign
-from kmem_oracle.course import Budget
+from kmem_oracle.campaign.campaign import campaign
+from kmem_oracle.campaign.course import Budget
+from kmem_oracle.campaign.result import Result
 from kmem_oracle.reports import saved
-from kmem_oracle.result import Result
 from kmem_oracle.targets.target import Target
 
 pytestmark = pytest.mark.needs("cc", "linux")

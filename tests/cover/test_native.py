@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from tests.targets import build
 
-from kmem_oracle.generate import Generator
-from kmem_oracle.play import DRIVERS, runnable
-from kmem_oracle.script import Op, parse
+from kmem_oracle.campaign.play import DRIVERS, runnable
+from kmem_oracle.generate.generator import Generator
+from kmem_oracle.language.script import Op, parse
 from kmem_oracle.targets import native
 from kmem_oracle.targets.packed import Packer
 from kmem_oracle.targets.process import Worker

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kmem_oracle.tour import lesson_names
+from kmem_oracle.learn.tour import lesson_names
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"kmem_spec", "kmem_model", "kmem_oracle", "kmem_proofs"}

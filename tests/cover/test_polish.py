@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from kmem_oracle.polish import shorter, text_of, tree_of
-from kmem_oracle.render import lines_of
-from kmem_oracle.script import Op, parse
+from kmem_oracle.language.render import lines_of
+from kmem_oracle.language.script import Op, parse
+from kmem_oracle.shrink.polish import shorter, text_of, tree_of
 
 
 def never() -> bool:

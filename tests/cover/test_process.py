@@ -12,8 +12,8 @@ import pytest
 from tests.cover.behind import marked
 from tests.targets import build
 
-from kmem_oracle.play import Play, play
-from kmem_oracle.script import Op, parse
+from kmem_oracle.campaign.play import Play, play
+from kmem_oracle.language.script import Op, parse
 from kmem_oracle.targets.model import open_model
 from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.records import AHEAD, CHUNK, DONE, ONE_NOTE, SKIPPED

@@ -9,13 +9,13 @@ import pytest
 from tests.cover.behind import NONE
 from tests.targets.of_python import Toy
 
-from kmem_oracle.campaign import campaign
+from kmem_oracle.campaign.campaign import campaign
+from kmem_oracle.campaign.course import Budget
+from kmem_oracle.campaign.play import Play, Playing, play
 from kmem_oracle.cli import main
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION
-from kmem_oracle.compare import compare
-from kmem_oracle.course import Budget
-from kmem_oracle.play import Play, Playing, play
-from kmem_oracle.script import Op, parse
+from kmem_oracle.language.script import Op, parse
+from kmem_oracle.learn.compare import compare
 from kmem_oracle.targets.by_bytes import CONTENTS
 from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.target import CouldNotRun, Target
@@ -170,7 +170,7 @@ def test_what_was_found_is_told_though_the_next_phase_cannot_begin(monkeypatch: 
                 raise CouldNotRun("not again")
             super().__init__(worker, target, ops, deadline)
 
-    monkeypatch.setattr("kmem_oracle.pipeline.Playing", Once)
+    monkeypatch.setattr("kmem_oracle.campaign.pipeline.Playing", Once)
     monkeypatch.setattr(Worker, "is_ready", lambda worker, target: worker.load(target) or True)
     budget = Budget(calls=100_000, seconds=60, shrink=0.5)
     done = campaign(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.toys import BASE
 
-from kmem_oracle.play import runnable
-from kmem_oracle.script import ID_ZERO_SIZE, MOST_ITEMS, Op
+from kmem_oracle.campaign.play import runnable
+from kmem_oracle.language.script import ID_ZERO_SIZE, MOST_ITEMS, Op
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import ASLEEP, DONE, ONE_NOTE, SKIPPED, SPOILT, WATCHED, Seen
 from kmem_spec.calls import Answer, Call, Note

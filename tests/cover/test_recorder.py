@@ -10,15 +10,15 @@ import pytest
 from tests.reports.recorded import BUDGET, heard, mixed_script, recorded, target
 from tests.targets import build
 
-from kmem_oracle.campaign import campaign
-from kmem_oracle.course import Course
-from kmem_oracle.play import play
-from kmem_oracle.recorder import NEVER, History, Recorder
+from kmem_oracle.campaign.campaign import campaign
+from kmem_oracle.campaign.course import Course
+from kmem_oracle.campaign.play import play
+from kmem_oracle.campaign.recorder import NEVER, History, Recorder
+from kmem_oracle.campaign.start import worker_for
+from kmem_oracle.language.script import parse
 from kmem_oracle.reports.html.chapter import Chapter
 from kmem_oracle.reports.html.inside import inside
 from kmem_oracle.reports.html.places import BETWEEN, FAR, Places
-from kmem_oracle.script import parse
-from kmem_oracle.start import worker_for
 from kmem_oracle.targets.driver import Driver
 from kmem_oracle.targets.model import kernel_of, opened
 from kmem_oracle.targets.records import HEADER, PART

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kmem_oracle.labels import LETTERS
-from kmem_oracle.render import lines_of
-from kmem_oracle.rounds import (
+from kmem_oracle.language.labels import LETTERS
+from kmem_oracle.language.render import lines_of
+from kmem_oracle.language.rounds import (
     FEWEST_ROUNDS,
     LONGEST_PATTERN,
     Round,
@@ -17,7 +17,7 @@ from kmem_oracle.rounds import (
     renumbered,
     taken_by,
 )
-from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op, parse
+from kmem_oracle.language.script import ID_NULL, ID_ZERO_SIZE, Op, parse
 from kmem_spec.gfp import GFP_ATOMIC, GFP_KERNEL, NAMES, ZERO
 from kmem_spec.units import SIZE_MAX
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kmem_oracle.expression import MOST_BITS, ScriptError
-from kmem_oracle.names import kind_made
-from kmem_oracle.render import lines_of
-from kmem_oracle.rounds import made_by, taken_by
-from kmem_oracle.script import ID_NULL, ID_PLACES, ID_ZERO_SIZE, MOST_CALLS, Op, items_of, parse
-from kmem_oracle.syntax import ID_KINDS
+from kmem_oracle.language.expression import MOST_BITS, ScriptError
+from kmem_oracle.language.names import kind_made
+from kmem_oracle.language.render import lines_of
+from kmem_oracle.language.rounds import made_by, taken_by
+from kmem_oracle.language.script import ID_NULL, ID_PLACES, ID_ZERO_SIZE, MOST_CALLS, Op, items_of, parse
+from kmem_oracle.language.syntax import ID_KINDS
 from kmem_spec.apis import APIS
 from kmem_spec.gfp import GFP_KERNEL, NAMES, ZERO
 from kmem_spec.units import SIZE_MAX
@@ -545,7 +545,7 @@ def test_a_script_has_a_longest_length_whatever_it_repeats(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert MOST_CALLS == 10_000_000
-    monkeypatch.setattr("kmem_oracle.script.MOST_CALLS", 800)
+    monkeypatch.setattr("kmem_oracle.language.script.MOST_CALLS", 800)
     with pytest.raises(ScriptError, match="line 1, column 1: more than 800 calls once its repeats are"):
         parse(text)
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from kmem_oracle.play import Play
-from kmem_oracle.render import lines_of
-from kmem_oracle.rounds import made_by, taken_by
-from kmem_oracle.script import Op
-from kmem_oracle.shrink import Shrinker
-from kmem_oracle.templates import undo
+from kmem_oracle.campaign.play import Play
+from kmem_oracle.language.render import lines_of
+from kmem_oracle.language.rounds import made_by, taken_by
+from kmem_oracle.language.script import Op
+from kmem_oracle.shrink.shrinker import Shrinker
+from kmem_oracle.shrink.templates import undo
 from kmem_spec.apis import APIS, argument
 from kmem_spec.expect import size_asked
 from kmem_spec.finding import Finding

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 from tests.targets import build
 
-from kmem_oracle.course import Budget, Share
+from kmem_oracle.campaign.course import Budget, Share
+from kmem_oracle.campaign.result import Found, Result
+from kmem_oracle.language.script import Op
 from kmem_oracle.reports import columns, saved
-from kmem_oracle.result import Found, Result
-from kmem_oracle.script import Op
 from kmem_oracle.targets.reader import Reader
 from kmem_oracle.targets.records import DONE, SKIPPED, SPOILT, Record
 from kmem_oracle.targets.shared import Lane
 from kmem_oracle.targets.target import CouldNotRun, Target
-from kmem_oracle.thread_history import NEED_ORDER, Row, alone, ordered
-from kmem_oracle.thread_losses import Losses
-from kmem_oracle.thread_programs import Programs
-from kmem_oracle.threads import AGAIN, Threaded, in_threads
+from kmem_oracle.threads.campaign import AGAIN, Threaded, in_threads
+from kmem_oracle.threads.history import NEED_ORDER, Row, alone, ordered
+from kmem_oracle.threads.losses import Losses
+from kmem_oracle.threads.programs import Programs
 from kmem_spec.apis import APIS
 from kmem_spec.calls import CONSTRUCTED
 from kmem_spec.finding import Finding
@@ -186,10 +186,10 @@ def test_a_lock_that_is_missing_shows(fault: str, tmp_path: Path) -> None:
 @pytest.mark.needs("cc")
 def test_a_crash_between_threads_is_a_finding(tmp_path: Path) -> None:
     source = (
-        "#include <stdlib.h>\n#include <stdatomic.h>\nstatic atomic_int inside, calls;\n"
+        "#include <stdlib.h>\n#include <sched.h>\n#include <stdatomic.h>\nstatic atomic_int inside, calls;\n"
         "void *kmalloc(size_t n, unsigned g) {\n"
         "  (void)g; if (atomic_fetch_add(&inside, 1) && ++calls > 9) abort();\n"
-        "  void *p = NULL; if (posix_memalign(&p, 4096, n)) p = NULL; inside--; return p; }\n"
+        "  void *p = NULL; if (posix_memalign(&p, 4096, n)) p = NULL; sched_yield(); inside--; return p; }\n"
         "void kfree(const void *p) { free((void *)p); }\n"
     )
     library = build.shared(source, tmp_path)
@@ -238,6 +238,7 @@ def test_malloc_is_called_from_threads() -> None:
 
 
 UNLOCKED_MALLOC = """
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 static struct block { struct block *next; } *list;
@@ -247,8 +248,7 @@ static void *take(void)
     struct block *b = list;
     if (!b)
         return top + 65536 > memory + sizeof memory ? NULL : (top += 65536) - 65536;
-    for (volatile int i = 0; i < 200; i++)
-        ;
+    sched_yield(); /* where there is one processor, too, others come between */
     list = b->next;
     return b;
 }

@@ -11,8 +11,8 @@ from tests.targets import build
 
 from kmem_oracle.cli import main
 from kmem_oracle.commands.common import PASS, VIOLATION
-from kmem_oracle.promises import promises_of
-from kmem_oracle.script import parse
+from kmem_oracle.language.script import parse
+from kmem_oracle.learn.promises import promises_of
 from kmem_spec.apis import APIS
 from kmem_spec.clauses import CLAUSES
 

@@ -13,8 +13,8 @@ from tests.targets import build
 from kmem_model.procfs import FILES
 from kmem_oracle.cli import main
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION
-from kmem_oracle.script import parse
-from kmem_oracle.syntax import PROC_FILES
+from kmem_oracle.language.script import parse
+from kmem_oracle.language.syntax import PROC_FILES
 
 K = "GFP_KERNEL"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kmem_oracle.campaign import replay
-from kmem_oracle.course import Budget
-from kmem_oracle.script import parse
+from kmem_oracle.campaign.campaign import replay
+from kmem_oracle.campaign.course import Budget
+from kmem_oracle.language.script import parse
 from kmem_oracle.targets.console import TAIL, complaints, owed, tail
 from kmem_oracle.targets.records import RawNote, Record
 from kmem_oracle.targets.run import Run

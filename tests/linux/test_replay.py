@@ -8,11 +8,11 @@ from typing import Final
 
 import pytest
 
+from kmem_oracle.campaign.course import Budget
+from kmem_oracle.campaign.start import promised_by, worker_for
 from kmem_oracle.commands.judging import target_of
-from kmem_oracle.course import Budget
-from kmem_oracle.generate import Generator
-from kmem_oracle.phase import in_groups
-from kmem_oracle.start import promised_by, worker_for
+from kmem_oracle.generate.generator import Generator
+from kmem_oracle.generate.phase import in_groups
 from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.records import CHUNK, RawNote, Record
 

@@ -8,7 +8,7 @@ from tests.machines.player import Thing
 from tests.machines.sizes import areas, counts, few, overflows
 from tests.machines.steps import start, step, task
 
-from kmem_oracle.script import ID_NULL
+from kmem_oracle.language.script import ID_NULL
 from kmem_spec.gfp import GFP_KERNEL, GFP_USER, NOFAIL, NORETRY, ZERO
 from kmem_spec.units import PAGE_SIZE
 

@@ -9,7 +9,7 @@ from tests.machines.machine import Machine, masks, picks
 from tests.machines.player import Home, Thing
 from tests.machines.steps import start, step, task
 
-from kmem_oracle.script import ID_NULL
+from kmem_oracle.language.script import ID_NULL
 from kmem_spec.gfp import GFP_KERNEL, ZERO
 from kmem_spec.slab_flags import ACCOUNT, HWCACHE_ALIGN, RECLAIM_ACCOUNT, RED_ZONE, TYPESAFE_BY_RCU
 

@@ -7,7 +7,7 @@ from tests.machines.machine import Machine, masks, picks
 from tests.machines.sizes import LARGEST, shapes, sizes
 from tests.machines.steps import start, step, task
 
-from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE
+from kmem_oracle.language.script import ID_NULL, ID_ZERO_SIZE
 from kmem_spec.gfp import GFP_KERNEL, ZERO
 from kmem_spec.slab import CLASS_SIZES
 

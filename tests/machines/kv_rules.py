@@ -7,7 +7,7 @@ from tests.machines.machine import Machine, masks, picks
 from tests.machines.sizes import areas, shapes, sizes
 from tests.machines.steps import start, step, task
 
-from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE
+from kmem_oracle.language.script import ID_NULL, ID_ZERO_SIZE
 from kmem_spec.gfp import GFP_KERNEL
 
 ANY_SIZE = st.one_of(sizes, areas, st.sampled_from([(1 << 31) - 1, 1 << 31]))

@@ -7,7 +7,7 @@ from tests.machines.machine import Machine, masks, picks
 from tests.machines.sizes import areas, orders, sizes
 from tests.machines.steps import start, step, task
 
-from kmem_oracle.script import ID_NULL
+from kmem_oracle.language.script import ID_NULL
 from kmem_spec.gfp import COMP, GFP_KERNEL
 
 

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 from tests.machines.coverage import SEEN
 from tests.machines.subjects import Subject
 
-from kmem_oracle.render import lines_of
-from kmem_oracle.script import ID_ZERO_SIZE, Op, items_of
+from kmem_oracle.language.render import lines_of
+from kmem_oracle.language.script import ID_ZERO_SIZE, Op, items_of
 from kmem_oracle.targets.reader import Reader
 from kmem_spec.apis import APIS
 from kmem_spec.calls import Answer, Asked, Call, Event, Lost

@@ -11,7 +11,7 @@ from tests.machines.player import Home
 from tests.machines.sizes import LARGEST
 from tests.machines.steps import start, step, task
 
-from kmem_oracle.script import ID_NULL
+from kmem_oracle.language.script import ID_NULL
 from kmem_spec.gfp import DIRECT_RECLAIM, GFP_KERNEL, GFP_NOWAIT, NOFAIL, ZERO
 from kmem_spec.liveness import RETRIES
 from kmem_spec.slab import CLASS_SIZES

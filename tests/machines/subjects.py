@@ -14,7 +14,7 @@ from tests.machines import inside
 
 from kmem_model import page
 from kmem_model.kernel import Kernel
-from kmem_oracle.script import Op
+from kmem_oracle.language.script import Op
 from kmem_oracle.targets.driver import Driver
 from kmem_oracle.targets.model import ModelMemory, Sleeper
 from kmem_oracle.targets.opened import LARGEST, Function

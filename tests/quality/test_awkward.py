@@ -53,7 +53,7 @@ def test_what_a_call_does_to_its_process_is_a_violation(
     name: str, driver: str, targets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KMEM_ORACLE_DRIVER", driver)
-    checked = check(build.bad(name, directory=targets), tmp_path, "--call-time", "1")
+    checked = check(build.bad(name, directory=targets), tmp_path, "--call-time", "1", "--reduce", "5")
     assert (checked.status, checked.verdict) == (1, "violation"), checked.output
     assert checked.clause == VIOLATIONS[name]
     assert 0 < len(checked.script) <= 10, "\n".join(checked.script)

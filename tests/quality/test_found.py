@@ -9,9 +9,9 @@ from typing import Final
 
 import pytest
 
-from kmem_oracle.campaign import replay
-from kmem_oracle.course import Budget
-from kmem_oracle.script import parse
+from kmem_oracle.campaign.campaign import replay
+from kmem_oracle.campaign.course import Budget
+from kmem_oracle.language.script import parse
 from kmem_oracle.targets.target import Target
 from kmem_spec.clauses import CLAUSES
 

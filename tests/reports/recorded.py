@@ -6,13 +6,13 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from kmem_oracle.campaign import replay
-from kmem_oracle.course import Budget
-from kmem_oracle.play import play
-from kmem_oracle.recorder import Recorder
-from kmem_oracle.result import Result
-from kmem_oracle.script import Op, parse
-from kmem_oracle.start import worker_for
+from kmem_oracle.campaign.campaign import replay
+from kmem_oracle.campaign.course import Budget
+from kmem_oracle.campaign.play import play
+from kmem_oracle.campaign.recorder import Recorder
+from kmem_oracle.campaign.result import Result
+from kmem_oracle.campaign.start import worker_for
+from kmem_oracle.language.script import Op, parse
 from kmem_oracle.targets.target import Target
 from kmem_spec.calls import Answer, Call
 from kmem_spec.finding import Finding

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tests.targets import build
 
-from kmem_oracle.campaign import replay
-from kmem_oracle.course import Budget
-from kmem_oracle.play import Play
-from kmem_oracle.result import Result
-from kmem_oracle.script import parse
+from kmem_oracle.campaign.campaign import replay
+from kmem_oracle.campaign.course import Budget
+from kmem_oracle.campaign.play import Play
+from kmem_oracle.campaign.result import Result
+from kmem_oracle.language.script import parse
 from kmem_oracle.targets.target import Target
 from kmem_spec.apis import KERNEL_APIS
 from kmem_spec.clauses import CLAUSES

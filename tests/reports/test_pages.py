@@ -20,10 +20,10 @@ from tests.reports.browser import NEEDS, browser, complaints, opened, script, te
 from tests.reports.recorded import Heard, big_script, heard, mixed_script, recorded
 from tests.targets import build
 
+from kmem_oracle.campaign.recorder import MOST
+from kmem_oracle.campaign.result import Found, Result
 from kmem_oracle.cli import main
-from kmem_oracle.recorder import MOST
 from kmem_oracle.reports.html.memory import memory_page
-from kmem_oracle.result import Found, Result
 from kmem_spec.judge import Judge
 
 pytestmark = pytest.mark.needs(*NEEDS)

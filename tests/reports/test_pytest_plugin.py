@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from tests.targets import build
 
-from kmem_oracle.conformance import Terms, judged_clauses, replay, verdicts
+from kmem_oracle.campaign.conformance import Terms, judged_clauses, replay, verdicts
 
 pytest_plugins = ["pytester"]
 CALLS: Final = 20_000
@@ -75,7 +75,7 @@ def test_one_campaign_serves_all_tests_of_a_target_also_in_several_processes(
     pytester.makeconftest(
         """
         import pathlib
-        from kmem_oracle import conformance
+        from kmem_oracle.campaign import conformance
 
         judge = conformance.campaign.campaign
 
@@ -152,7 +152,9 @@ def test_a_replay_reports_a_violation_or_nothing() -> None:
 
 
 def test_the_core_needs_no_pytest_and_the_plugin_imports_no_rules() -> None:
-    core = "import sys; sys.modules['pytest'] = None; import kmem_oracle.conformance, kmem_oracle.cli"
+    core = (
+        "import sys; sys.modules['pytest'] = None; import kmem_oracle.campaign.conformance, kmem_oracle.cli"
+    )
     plugin = "import sys, kmem_oracle.pytest_plugin; assert 'kmem_spec' not in sys.modules"
     for program in (core, plugin):
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

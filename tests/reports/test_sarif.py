@@ -13,11 +13,11 @@ from tests.reports.saving import forged
 from tests.targets import build
 from tests.traces.telling import AT, cache_alloc, cache_free, kfree, kmalloc
 
+from kmem_oracle.campaign.result import Found
 from kmem_oracle.cli import main
 from kmem_oracle.reports import github
 from kmem_oracle.reports import sarif as reported
 from kmem_oracle.reports.marks import Mark, Place, file_of, of_result
-from kmem_oracle.result import Found
 from kmem_spec.clauses import CLAUSES
 
 WRONG: Final = "a = kmalloc(8, GFP_KERNEL)\nb = kmalloc(64, __GFP_DMA | __GFP_DMA32)\nkfree(a)\n"

@@ -14,11 +14,11 @@ import pytest
 from tests.reports.saving import forged, played, run_c
 from tests.targets import build
 
+from kmem_oracle.campaign.result import Found
 from kmem_oracle.cli import main
+from kmem_oracle.language.script import parse
 from kmem_oracle.reports.kunit import kunit, why_not
 from kmem_oracle.reports.saved import save
-from kmem_oracle.result import Found
-from kmem_oracle.script import parse
 
 SCRIPT: Final = "a = kmalloc(0, GFP_KERNEL)\n"
 PROFILE: Final = "contract"

@@ -7,15 +7,15 @@ import functools
 import sys
 from pathlib import Path
 
-from kmem_oracle.cluster import Broken, in_cluster
+from kmem_oracle.campaign.cluster import Broken, in_cluster
+from kmem_oracle.campaign.course import CALLS, SECONDS, SHRINK_SECONDS, Budget, Course, Share
+from kmem_oracle.campaign.jobs import in_jobs, played
 from kmem_oracle.commands.common import Commands, Parser, fail, positive, seconds
 from kmem_oracle.commands.judging import KINDS, could_not, judging_options, target_of, verdict, waived_of
-from kmem_oracle.course import CALLS, SECONDS, SHRINK_SECONDS, Budget, Course, Share
-from kmem_oracle.jobs import in_jobs, played
 from kmem_oracle.reports import table
 from kmem_oracle.reports.progress import Bar
 from kmem_oracle.targets.target import CouldNotRun
-from kmem_oracle.threads import MOST, in_threads
+from kmem_oracle.threads.campaign import MOST, in_threads
 from kmem_spec.profile import ProfileError
 
 

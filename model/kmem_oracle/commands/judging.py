@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from kmem_oracle.campaign.course import CALL_SECONDS, MEMORY, Budget
+from kmem_oracle.campaign.result import Result
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION, fail, positive, seconds, write_report
 from kmem_oracle.commands.gate import gate_options, tell, tell_failure
-from kmem_oracle.course import CALL_SECONDS, MEMORY, Budget
 from kmem_oracle.reports import machine, marks, saved, text
 from kmem_oracle.reports.html import page
 from kmem_oracle.reports.html.memory import memory_page
 from kmem_oracle.reports.marks import Place
-from kmem_oracle.result import Result
 from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.clauses import CLAUSES
 

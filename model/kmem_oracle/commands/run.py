@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
-from kmem_oracle import lesson
-from kmem_oracle.campaign import replay
+from kmem_oracle.campaign.campaign import replay
+from kmem_oracle.campaign.result import Result
+from kmem_oracle.campaign.start import worker_for
 from kmem_oracle.commands.common import COULD_NOT_RUN, PASS, VIOLATION, Commands, Parser, write_report
 from kmem_oracle.commands.gate import tell
 from kmem_oracle.commands.judging import (
@@ -21,22 +22,21 @@ from kmem_oracle.commands.judging import (
     verdict,
     waived_of,
 )
-from kmem_oracle.compare import compare
-from kmem_oracle.expression import ScriptError
-from kmem_oracle.holdings import Holdings
 from kmem_oracle.interactive.prompts import plain_prompt
-from kmem_oracle.lesson import Stepper
-from kmem_oracle.names import Names
+from kmem_oracle.language.expression import ScriptError
+from kmem_oracle.language.names import Names
+from kmem_oracle.language.script import Op, parse, steps_of, unrolled
+from kmem_oracle.learn import lesson
+from kmem_oracle.learn.compare import compare
+from kmem_oracle.learn.holdings import Holdings
+from kmem_oracle.learn.lesson import Stepper
+from kmem_oracle.learn.session import Session
+from kmem_oracle.learn.tour import lesson_names, path_of
 from kmem_oracle.reports import marks, side_by_side
 from kmem_oracle.reports.excerpt import excerpt
 from kmem_oracle.reports.marks import Place
 from kmem_oracle.reports.trace import Trace
-from kmem_oracle.result import Result
-from kmem_oracle.script import Op, parse, steps_of, unrolled
-from kmem_oracle.session import Session
-from kmem_oracle.start import worker_for
 from kmem_oracle.targets.target import CouldNotRun
-from kmem_oracle.tour import lesson_names, path_of
 from kmem_spec.profile import ProfileError
 
 MOST_TRACED: Final = 2_000  # calls of a script that is traced unasked

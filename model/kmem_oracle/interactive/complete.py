@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from kmem_oracle.holdings import Holdings
 from kmem_oracle.interactive.helps import SUBJECTS
-from kmem_oracle.syntax import CALLABLE, HANDLES, PROC_FILES, PROTECTIONS, WORDS, flags_of
+from kmem_oracle.language.syntax import CALLABLE, HANDLES, PROC_FILES, PROTECTIONS, WORDS, flags_of
+from kmem_oracle.learn.holdings import Holdings
 from kmem_spec.apis import Api, Parameter
 from kmem_spec.gfp import NAMES_6_1
 

@@ -6,8 +6,8 @@ import textwrap
 from difflib import get_close_matches
 from typing import Final
 
-from kmem_oracle.promises import demands_of, promises_of
-from kmem_oracle.syntax import CALLABLE
+from kmem_oracle.language.syntax import CALLABLE
+from kmem_oracle.learn.promises import demands_of, promises_of
 from kmem_spec.apis import Api
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.gfp import NAMES_6_1, NOFAIL, ZERO, describe, has, may_sleep

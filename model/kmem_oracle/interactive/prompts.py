@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from kmem_oracle.lesson import Prompt
+from kmem_oracle.learn.lesson import Prompt
 
 Complete = Callable[[str], tuple[int, list[str]]]  # of the text before the cursor: where a word begins, words
 MOST_LINES: Final = 2000  # of the history that readline keeps

@@ -7,20 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from kmem_oracle import lesson
-from kmem_oracle.course import Budget
-from kmem_oracle.expression import ScriptError
-from kmem_oracle.holdings import Holdings
+from kmem_oracle.campaign.course import Budget
+from kmem_oracle.campaign.result import Result
+from kmem_oracle.campaign.start import worker_for
 from kmem_oracle.interactive import complete, helps
 from kmem_oracle.interactive.prompts import is_typed, prompt_for
-from kmem_oracle.names import LiveNames
+from kmem_oracle.language.expression import ScriptError
+from kmem_oracle.language.names import LiveNames
+from kmem_oracle.language.script import Step, labels_of, unrolled
+from kmem_oracle.language.syntax import NeverClosed, blocks_of
+from kmem_oracle.learn import lesson
+from kmem_oracle.learn.holdings import Holdings
+from kmem_oracle.learn.session import Session
 from kmem_oracle.reports import text, trace
 from kmem_oracle.reports.excerpt import excerpt
-from kmem_oracle.result import Result
-from kmem_oracle.script import Step, labels_of, unrolled
-from kmem_oracle.session import Session
-from kmem_oracle.start import worker_for
-from kmem_oracle.syntax import NeverClosed, blocks_of
 from kmem_oracle.targets.process import Worker
 from kmem_oracle.targets.target import Target
 

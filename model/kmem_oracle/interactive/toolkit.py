@@ -11,7 +11,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, InMemoryHistory
 
 from kmem_oracle.interactive.prompts import Complete
-from kmem_oracle.lesson import Prompt
+from kmem_oracle.learn.lesson import Prompt
 
 
 class _Words(Completer):

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Final
 
-from kmem_oracle.chapters import Section, Told, sections
+from kmem_oracle.learn.chapters import Section, Told, sections
 from kmem_oracle.vectors.index import vectors_of
 from kmem_proofs import known
 from kmem_spec.clauses import CLAUSES, Clause

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from kmem_oracle.outline import Row
+from kmem_oracle.language.outline import Row
+from kmem_oracle.language.script import ID_PLACES, ID_ZERO_SIZE, Op, items_of
+from kmem_oracle.language.syntax import HANDLES
 from kmem_oracle.reports.c_values import function_of, value_of
-from kmem_oracle.script import ID_PLACES, ID_ZERO_SIZE, Op, items_of
-from kmem_oracle.syntax import HANDLES
 from kmem_oracle.targets.opened import LARGEST
 from kmem_spec import gfp
 from kmem_spec.apis import APIS, Parameter, argument

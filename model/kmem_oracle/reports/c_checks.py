@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kmem_oracle.labels import Labels
-from kmem_oracle.outline import Row
+from kmem_oracle.language.labels import Labels
+from kmem_oracle.language.outline import Row
+from kmem_oracle.language.script import Op, items_of
 from kmem_oracle.reports.c_calls import STRINGS, Manner, Written, lines_for, shape_of
 from kmem_oracle.reports.c_values import number_of
-from kmem_oracle.script import Op, items_of
 from kmem_spec.apis import APIS, argument
 from kmem_spec.calls import Call
 from kmem_spec.expect import AREAS, expect

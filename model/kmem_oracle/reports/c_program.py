@@ -10,9 +10,9 @@ import shlex
 from collections.abc import Iterator
 from typing import Final
 
+from kmem_oracle.campaign.result import Result
 from kmem_oracle.reports.c_source import Source, over_malloc, source_of
 from kmem_oracle.reports.c_types import numbers_in, prototypes_in, words_in
-from kmem_oracle.result import Result
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.gfp import NAMES
 

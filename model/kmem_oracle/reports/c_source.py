@@ -14,15 +14,15 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from kmem_oracle.labels import Labels
-from kmem_oracle.outline import Loop, Row, outline, row_of
-from kmem_oracle.render import line_of_each
+from kmem_oracle.campaign.result import Result
+from kmem_oracle.language.labels import Labels
+from kmem_oracle.language.outline import Loop, Row, outline, row_of
+from kmem_oracle.language.render import line_of_each
+from kmem_oracle.language.script import items_of
 from kmem_oracle.reports.c_calls import Manner, lines_for, shape_of
 from kmem_oracle.reports.c_checks import Check, last_lines
 from kmem_oracle.reports.c_types import words_in
 from kmem_oracle.reports.c_values import callbacks
-from kmem_oracle.result import Result
-from kmem_oracle.script import items_of
 from kmem_spec.apis import APIS
 from kmem_spec.gfp import NAMES
 from kmem_spec.units import PAGE_SIZE

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from kmem_oracle.syntax import FLAGS
+from kmem_oracle.language.syntax import FLAGS
 
 _PROTOTYPES: Final = """
 void *kmalloc(size_t size, gfp_t gfp);

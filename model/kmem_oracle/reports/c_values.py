@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kmem_oracle.labels import Label
-from kmem_oracle.script import Op
-from kmem_oracle.syntax import flags_of
+from kmem_oracle.language.labels import Label
+from kmem_oracle.language.script import Op
+from kmem_oracle.language.syntax import flags_of
 from kmem_spec import gfp
 from kmem_spec.apis import APIS, Api, argument
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kmem_oracle.render import line_of_each
-from kmem_oracle.threads import AGAIN, Threaded
+from kmem_oracle.language.render import line_of_each
+from kmem_oracle.threads.campaign import AGAIN, Threaded
 from kmem_spec.gfp import NAMES_6_1
 
 WIDTH: Final = 36  # characters of a thread's column

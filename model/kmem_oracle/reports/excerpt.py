@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kmem_oracle.expression import ScriptError
+from kmem_oracle.language.expression import ScriptError
 
 WIDTH: Final = 100  # characters of a line that are shown
 BEFORE: Final = 60  # of them before the place, at most

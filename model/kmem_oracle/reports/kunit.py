@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from kmem_oracle.labels import Labels
+from kmem_oracle.campaign.result import Result
+from kmem_oracle.language.labels import Labels
+from kmem_oracle.language.script import Op
 from kmem_oracle.reports.c_program import head
 from kmem_oracle.reports.c_source import source_of
-from kmem_oracle.result import Result
-from kmem_oracle.script import Op
 from kmem_spec.apis import APIS, argument
 
 NOT_THERE: Final = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from kmem_oracle.render import lines_of
+from kmem_oracle.campaign.result import Found, Result
+from kmem_oracle.language.render import lines_of
 from kmem_oracle.reports import columns
-from kmem_oracle.result import Found, Result
 from kmem_oracle.targets import console
-from kmem_oracle.threads import Threaded
+from kmem_oracle.threads.campaign import Threaded
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.gfp import NAMES
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from kmem_oracle.compare import Comparison
-from kmem_oracle.render import lines_of
-from kmem_oracle.result import Found, Result
-from kmem_oracle.threads import Threaded
+from kmem_oracle.campaign.result import Found, Result
+from kmem_oracle.language.render import lines_of
+from kmem_oracle.learn.compare import Comparison
+from kmem_oracle.threads.campaign import Threaded
 from kmem_oracle.traces.summary import Summary
 from kmem_spec.gfp import NAMES
 

@@ -6,8 +6,8 @@ import sys
 import time
 from typing import Final
 
-from kmem_oracle.course import Budget
-from kmem_oracle.result import Result
+from kmem_oracle.campaign.course import Budget
+from kmem_oracle.campaign.result import Result
 
 WIDTH: Final = 20
 OFTEN: Final = 0.1  # seconds between two looks

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kmem_oracle.render import lines_of
-from kmem_oracle.result import Result
+from kmem_oracle.campaign.result import Result
+from kmem_oracle.language.render import lines_of
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.gfp import NAMES
 
@@ -27,7 +27,7 @@ def pytest_function(result: Result, name: str, profile: str) -> str:
 # On another target: pytest FILE --kmem-target=TARGET
 import pytest
 
-from kmem_oracle.conformance import {names}
+from kmem_oracle.campaign.conformance import {names}
 
 TARGET = {target!r}
 PROFILE = {profile!r}

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from kmem_oracle.campaign.result import Found, Result
 from kmem_oracle.reports import text
 from kmem_oracle.reports.c_program import c_program
 from kmem_oracle.reports.c_source import over_malloc
@@ -13,9 +14,8 @@ from kmem_oracle.reports.html import page
 from kmem_oracle.reports.html.memory import memory_page
 from kmem_oracle.reports.kunit import kunit, why_not
 from kmem_oracle.reports.pytest_function import pytest_function
-from kmem_oracle.result import Found, Result
 from kmem_oracle.targets.library import FAIL_NTH
-from kmem_oracle.threads import Threaded
+from kmem_oracle.threads.campaign import Threaded
 
 
 def save(folder: str, result: Result, profile: str) -> list[str]:

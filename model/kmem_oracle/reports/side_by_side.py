@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from kmem_oracle.compare import Comparison, Parting, Side
-from kmem_oracle.render import line_of_each
+from kmem_oracle.language.render import line_of_each
+from kmem_oracle.learn.compare import Comparison, Parting, Side
 from kmem_spec.clauses import CLAUSES
 
 MOST_SHOWN: Final = 20  # calls whose outcomes differ

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from kmem_oracle.campaign.result import Result
 from kmem_oracle.reports.text import concerns
-from kmem_oracle.result import Result
 
 SHOWN: Final = 6  # phases named for each clause
 

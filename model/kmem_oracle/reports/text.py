@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from kmem_oracle.play import Play
-from kmem_oracle.render import lines_of
+from kmem_oracle.campaign.play import Play
+from kmem_oracle.campaign.result import Found, Result
+from kmem_oracle.language.render import lines_of
 from kmem_oracle.reports import columns
-from kmem_oracle.result import Found, Result
 from kmem_oracle.targets import console
-from kmem_oracle.threads import Threaded
+from kmem_oracle.threads.campaign import Threaded
 from kmem_spec.apis import APIS
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.finding import Finding

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kmem_oracle.holdings import Holdings
+from kmem_oracle.language.script import Step
+from kmem_oracle.learn.holdings import Holdings
+from kmem_oracle.learn.session import Turn
 from kmem_oracle.reports.excerpt import printable
-from kmem_oracle.script import Step
-from kmem_oracle.session import Turn
 from kmem_spec.apis import APIS
 from kmem_spec.calls import CONSTRUCTED, Answer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kmem_oracle.script import MOST_ITEMS
+from kmem_oracle.language.script import MOST_ITEMS
 from kmem_oracle.targets.hands import Home
 from kmem_oracle.targets.objects import ObjectCalls
 from kmem_oracle.targets.opened import Imprint

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple, cast
 
-from kmem_oracle.script import ID_ZERO_SIZE
+from kmem_oracle.language.script import ID_ZERO_SIZE
 from kmem_oracle.targets.access import Access
 from kmem_oracle.targets.opened import Function
 from kmem_oracle.targets.records import DONE, HEADER, NULL_SEEN, SPOILT, TOUCHING, Notes, Seen

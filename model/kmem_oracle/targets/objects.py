@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kmem_oracle.script import ID_ZERO_SIZE
+from kmem_oracle.language.script import ID_ZERO_SIZE
 from kmem_oracle.targets.hands import HIGHEST, MEASURED, NOTHING, Hands, new_held
 from kmem_oracle.targets.records import CALLING, DONE, NULL_SEEN, SKIP_SEEN, SPOILT, TOUCHING, Seen
 from kmem_spec.apis import APIS

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from kmem_oracle.script import Op
+from kmem_oracle.language.script import Op
 from kmem_spec.apis import APIS
 from kmem_spec.units import SIZE_MAX
 

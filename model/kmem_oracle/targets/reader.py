@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from kmem_oracle.script import ID_ZERO_SIZE, MOST_ITEMS, Op
+from kmem_oracle.language.script import ID_ZERO_SIZE, MOST_ITEMS, Op
 from kmem_oracle.targets.records import (
     ASLEEP,
     LOST,

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from kmem_oracle.script import Op
+from kmem_oracle.language.script import Op
 from kmem_oracle.targets.family import ending
 from kmem_oracle.targets.packed import Packer
 from kmem_oracle.targets.records import AHEAD, CHUNK, HEADER, PART, TOUCHING, RawNote, Record

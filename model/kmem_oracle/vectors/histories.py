@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from kmem_oracle import told
-from kmem_oracle.chapters import Told, sections
-from kmem_oracle.script import parse
+from kmem_oracle.language import told
+from kmem_oracle.language.script import parse
+from kmem_oracle.learn.chapters import Told, sections
 from kmem_oracle.vectors.presets import TOY
 from kmem_oracle.vectors.record import Recorder, lowered
 from kmem_oracle.vectors.scripts import is_asked, scripts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from kmem_oracle.script import parse
+from kmem_oracle.language.script import parse
 from kmem_oracle.vectors.lines import Line
 from kmem_oracle.vectors.scripts import Script
 from kmem_oracle.vectors.writer import Writer

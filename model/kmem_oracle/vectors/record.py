@@ -7,8 +7,8 @@ from typing import Final
 
 from kmem_model.kernel import Kernel
 from kmem_model.memory import PAGE_OFFSET
-from kmem_oracle.play import DRIVERS, runnable
-from kmem_oracle.script import Op
+from kmem_oracle.campaign.play import DRIVERS, runnable
+from kmem_oracle.language.script import Op
 from kmem_oracle.targets.driver import Driver
 from kmem_oracle.targets.model import ModelMemory, Sleeper
 from kmem_oracle.targets.opened import LARGEST

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kmem_oracle.chapters import sections
+from kmem_oracle.learn.chapters import sections
 from kmem_oracle.vectors.looks import MORE
 from kmem_oracle.vectors.patterns import Text
 from kmem_oracle.vectors.presets import TOY

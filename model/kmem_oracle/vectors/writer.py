@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from kmem_oracle.script import ID_NULL, ID_ZERO_SIZE, Op, items_of
+from kmem_oracle.language.script import ID_NULL, ID_ZERO_SIZE, Op, items_of
 from kmem_oracle.vectors.lines import CTOR_BYTES, Line, allows, gives, placed, rules_for, shape_of, within
 from kmem_spec.apis import APIS, Api, Parameter, argument
 from kmem_spec.calls import Answer, Asked, Call

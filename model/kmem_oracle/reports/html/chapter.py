@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from kmem_oracle.labels import Labels
-from kmem_oracle.recorder import NEVER, Blamed, History, Life
-from kmem_oracle.render import line_of_each
+from kmem_oracle.campaign.recorder import NEVER, Blamed, History, Life
+from kmem_oracle.language.labels import Labels
+from kmem_oracle.language.render import line_of_each
+from kmem_oracle.language.script import Op
 from kmem_oracle.reports.html.places import Places
-from kmem_oracle.script import Op
 from kmem_spec.apis import APIS, Api
 from kmem_spec.calls import Answer, Asked
 from kmem_spec.finding import Finding

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from kmem_model.free_lists import FreeLists
 from kmem_model.kernel import Kernel
 from kmem_model.memory import address_of
-from kmem_oracle.recorder import NEVER
+from kmem_oracle.campaign.recorder import NEVER
 from kmem_oracle.reports.html.chapter import FOREVER, Chapter, Extent
 from kmem_oracle.reports.html.places import Places
 from kmem_oracle.targets.driver import Driver

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from kmem_oracle.recorder import MOST, History
+from kmem_oracle.campaign.recorder import MOST, History
+from kmem_oracle.campaign.result import Found, Result
 from kmem_oracle.reports import text
 from kmem_oracle.reports.html.chapter import Chapter
 from kmem_oracle.reports.html.page import page
 from kmem_oracle.reports.html.places import Places
-from kmem_oracle.result import Found, Result
 from kmem_spec.clauses import CLAUSES
 from kmem_spec.gfp import NAMES
 

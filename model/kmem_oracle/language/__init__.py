@@ -1,0 +1,1 @@
+"""The call language: scripts as text, as calls, and as text again."""

@@ -1,0 +1,1 @@
+"""To learn: a script line by line, sessions, the tour, chapters; two targets side by side."""

@@ -1,0 +1,1 @@
+"""Reduction: from a violation to the shortest script that shows it."""
