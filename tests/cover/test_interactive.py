@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from kmem_oracle.learn.holdings import Holdings, Thing
 from tests.targets import build
 
 from kmem_oracle.cli import main
@@ -20,6 +19,7 @@ from kmem_oracle.interactive import helps
 from kmem_oracle.interactive.complete import complete
 from kmem_oracle.language.script import parse
 from kmem_oracle.language.syntax import CALLABLE
+from kmem_oracle.learn.holdings import Holdings, Thing
 from kmem_oracle.learn.promises import demands_of, promises_of
 from kmem_spec.apis import APIS
 from kmem_spec.clauses import CLAUSES
