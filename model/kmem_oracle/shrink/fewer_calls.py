@@ -9,7 +9,7 @@ from kmem_oracle.shrink.templates import ids_in
 from kmem_oracle.shrink.trials import Trials
 from kmem_spec.apis import APIS
 
-SHORT: Final = 400  # calls up to which a regular script is taken apart call by call
+SHORT: Final = 400  # calls up to which each object is tried by itself
 BOUND: Final = frozenset({"create", "set", "split", "map"})  # calls that others must follow or precede
 
 

@@ -35,8 +35,10 @@ def repeated_lives(ops: Sequence[Op]) -> Iterator[list[Op]]:
     found = list(_lives(ops))[:MOST_LIVES]
     for count in ROUNDS:
         for life in found:
-            if count * len(life) <= MOST_CALLS and count * sum(map(_bytes, life)) <= MOST_BYTES:
-                yield [*_failing(ops, life), *life * count]
+            rounds = min(count, MOST_BYTES // max(1, sum(map(_bytes, life))))
+            fits = rounds == count or (count == ROUNDS[0] and rounds >= FILLED)
+            if fits and rounds * len(life) <= MOST_CALLS:
+                yield [*_failing(ops, life), *life * rounds]
         if count == ROUNDS[0]:
             yield from _crowds(ops)
 

@@ -48,14 +48,14 @@ def _options(kind: Parameter, value: int) -> list[int]:
             GFP_KERNEL | (value & ZERO),
             *([value & ~ZERO] if has(value, DIRECT_RECLAIM) else []),
         ]
+    nearer = [value - (value >> shift) for shift in range(1, value.bit_length())]
     if kind in {"size", "count"}:
         power = 1 << max(0, value.bit_length() - 1)
-        nearer = [value - (value >> shift) for shift in range(1, value.bit_length())]
         return [1, 8, 64, 4096, power // 2, power, *nearer, value - 1]
     if kind == "flags":
         return [0, *(value & ~(1 << bit) for bit in range(value.bit_length()))]
     if kind == "offset":
-        return [0, value // 2, value - value % PAGE_SIZE, value - 1]
+        return [0, value - value % PAGE_SIZE, *nearer, value - 1]
     if kind in {"order", "number", "align"}:
         return [0, 1, value // 2, value - 1]
     return [0] if kind in {"ctor", "dtor", "prot"} else []

@@ -17,7 +17,7 @@ from kmem_oracle.language.render import lines_of
 from kmem_oracle.language.rounds import made_by, parts_of
 from kmem_oracle.language.script import ID_PLACES, Op
 from kmem_oracle.language.syntax import HANDLES
-from kmem_oracle.shrink.fewer_calls import SHORT, fewer_objects, fewest
+from kmem_oracle.shrink.fewer_calls import fewer_objects, fewest
 from kmem_oracle.shrink.fewer_rounds import fewer_rounds
 from kmem_oracle.shrink.lifecycles import repeated_lives
 from kmem_oracle.shrink.plainer import SHAPED, plainer_calls, with_plainer
@@ -30,6 +30,7 @@ from kmem_spec.gfp import GFP_KERNEL, ZERO
 from kmem_spec.units import SIZE_MAX
 
 FEW: Final = 12  # calls below which a script needs no template
+APART: Final = 60  # calls up to which a regular script is taken apart call by call
 MOST_PARTS: Final = 60  # parts of a script that counts as regular
 COARSE: Final = 32  # parts into which the objects of a long script are cut
 LARGE: Final = 30_000  # calls of a script of few lines that is not worth its time any further
@@ -82,7 +83,7 @@ class Shrinker:
             fits = self._templates()
             if not fits and self._is_regular():
                 fewer_rounds(self._trials)
-        if len(self.best.ops) <= SHORT or not self._is_regular():
+        if len(self.best.ops) <= APART or not self._is_regular():
             fewest(self._trials)
         if len(self.best.ops) > FEW and not fits:
             self._templates()
