@@ -30,7 +30,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 LONG = ("test_faults.py", "test_user_mode.py", "test_awkward.py", "test_aside.py", "test_pages.py")
 COVER = Path(__file__).parent / "cover"
-UNCOVERED = ("test_generate.py", "test_judge_any_call.py", "test_vectors.py")
+UNCOVERED = (  # they judge by the hundred thousand calls
+    *("test_c_library.py", "test_campaign.py", "test_cluster.py", "test_exec.py", "test_exec_ends.py"),
+    *("test_generate.py", "test_judge_any_call.py", "test_native.py", "test_threads.py", "test_vectors.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

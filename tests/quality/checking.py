@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 CALLS: Final = 200_000  # the default of check: leaks show after about 100,000
-REDUCE: Final = 30  # seconds: tests share their machine
+REDUCE: Final = 12  # seconds: tests share their machine
 SECONDS: Final = 60
 
 
