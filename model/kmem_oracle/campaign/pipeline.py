@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 from kmem_oracle.campaign.play import Play, Playing
 from kmem_oracle.generate.phase import Phase
 from kmem_oracle.targets.process import Worker
-from kmem_oracle.targets.records import AHEAD, CHUNK
 from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.judge import Judge
 
@@ -69,13 +68,10 @@ class Pipeline:
         """Begin the next phase if a worker is free for it, and calls are left; `wait` until one is.
 
         `sent` calls of the phase that is judged are not yet off the budget, and unless it sent its `last`,
-        more may follow: then only what is left in plenty is given to another. How far a phase goes is not
-        to depend on when it began: one that begins beside another has to have room for all that it sends
-        before its turn comes, and then takes the rest of the budget as it is.
+        more may follow: then only what is left in plenty is given to another.
         """
         left = self._left - sent - sum(playing.sent for _, _, playing in self._ahead)
-        least = 1 if not (sent or self._ahead) else AHEAD * CHUNK if last and not self._ahead else PLENTY
-        enough = left >= least
+        enough = left > PLENTY or (last and not self._ahead and left > 0)
         if self._failed or not self._free or not enough or time.monotonic() >= self._deadline:
             return
         if not wait and not self._free[0].is_ready(self._target):  # till then there is something to judge
@@ -91,7 +87,7 @@ class Pipeline:
             self._failed = error
             return
         playing.limit = left
-        playing.feed()
+        playing.go_ahead()
         self._ahead.append((phase, worker, playing))
         if self._free:
             self._free[0].is_ready(self._target)  # it loads meanwhile

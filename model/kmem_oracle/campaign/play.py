@@ -1,7 +1,7 @@
 """Play calls on a target and let the judge read what happened, chunk by chunk.
 
-While the target runs one chunk, the judge reads the one before. The next run's first chunks may be on
-their way, to another worker, while the last ones of this are judged.
+While the target runs one chunk, the judge reads the one before. Runs on other workers go ahead meanwhile, and
+what they answer is kept until their turn comes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from kmem_oracle.campaign.recorder import History, Recorder
 from kmem_oracle.language.rounds import taken_by
@@ -73,6 +73,15 @@ def play(
         return outcome
 
 
+class Answers(NamedTuple):
+    """What a chunk came to; `printed` is how much a kernel had printed by then."""
+
+    records: list[Record]
+    notes: list[RawNote]
+    death: Death | None
+    printed: int
+
+
 class Playing:
     """Calls on their way to a freshly loaded target, and what came of them. Use it as a context.
 
@@ -90,12 +99,12 @@ class Playing:
         self._source = runnable(ops, self._run.apis.union(DRIVERS))
         self._deadline = deadline
         self._chunks: deque[list[Op]] = deque()
-        self._early: deque[tuple[list[Record], list[RawNote], Death | None, int]] = deque()
+        self._early: deque[Answers] = deque()  # to the first of these chunks
         self._reader = Reader()
         self._past: list[Op] = []  # the calls that became events, in order
         self._base = -1
-        self._read_of = 0  # calls that were sent
-        self._heard = self._printed = 0  # how much of what a kernel printed was looked at, is to be
+        self._read_of = 0  # the calls that were sent
+        self._heard = 0  # how much of what a kernel printed was looked at
         self.sent = 0
         self.all_sent = False
         self.limit = sys.maxsize
@@ -125,17 +134,27 @@ class Playing:
         self.all_sent = len(chunk) < CHUNK
 
     def go_ahead(self) -> None:
-        """Take what is answered before the turn of this run comes, and send as much again."""
-        while len(self._early) < min(EARLY, len(self._chunks)) and self._run.is_answered():
-            self._early.append(self._answers())
-            if self._early[-1][2] is not None:
-                self.all_sent = True
-            elif not self.all_sent and self.limit - self.sent >= CHUNK and time.monotonic() < self._deadline:
-                self._send(CHUNK)
+        """Before the turn of this run comes, take what is answered, and send whole chunks that have room.
 
-    def _answers(self) -> tuple[list[Record], list[RawNote], Death | None, int]:
-        """Wait for the next chunk; also how much a kernel has printed till then."""
-        return *self._run.finish(), len(self._run.printed)
+        The rest waits for the turn, when it is known how far the run may go: that does not depend on time.
+        """
+        while not self._is_lost() and len(self._early) < EARLY and self._run.is_answered():
+            self._early.append(self._answers())
+        while (
+            not (self.all_sent or self._is_lost())
+            and len(self._chunks) - len(self._early) < AHEAD
+            and self.limit - self.sent >= CHUNK
+            and time.monotonic() < self._deadline
+        ):
+            self._send(CHUNK)
+
+    def _is_lost(self) -> bool:
+        """Say whether the target died ahead of its turn."""
+        return bool(self._early) and self._early[-1].death is not None
+
+    def _answers(self) -> Answers:
+        """Wait for the next chunk."""
+        return Answers(*self._run.finish(), len(self._run.printed))
 
     def step(self, judge: Judge) -> Play | None:
         """Send what may be sent, and judge a chunk; return what came of it all once that is known."""
@@ -146,24 +165,22 @@ class Playing:
         outcome = None
         over = not self._chunks
         if not over:
-            records, notes, death, printed = self._early.popleft() if self._early else self._answers()
+            answers = self._early.popleft() if self._early else self._answers()
             chunk = self._chunks.popleft()
             if len(chunk) > self.limit - self._read_of:
-                chunk, death, over = chunk[: self.limit - self._read_of], None, True
+                chunk, answers, over = chunk[: self.limit - self._read_of], answers._replace(death=None), True
             self._read_of += len(chunk)
-            self._printed = printed
-            outcome = self._read(judge, chunk, records, notes, death)
-            over |= death is not None
+            outcome = self._read(judge, chunk, answers)
+            over |= answers.death is not None
         if outcome is None and over:
             outcome = self._over()
         if outcome is not None and isinstance(judge, Recorder):
             outcome = replace(outcome, history=judge.history(self._past))
         return outcome
 
-    def _read(
-        self, judge: Judge, chunk: list[Op], records: list[Record], notes: list[RawNote], death: Death | None
-    ) -> Play | None:
+    def _read(self, judge: Judge, chunk: list[Op], answers: Answers) -> Play | None:
         """Judge a chunk."""
+        records, notes, death, printed = answers
         if death is not None and death.wild:
             return self._wild(judge, chunk, death)
         if death is not None and death.index >= len(chunk):  # after its last call, which is to blame then
@@ -180,7 +197,7 @@ class Playing:
             if finding is not None:
                 return self._found(finding)
         if death is None:
-            return self._complained(judge)
+            return self._complained(judge, printed)
         if death.unusable:
             raise CouldNotRun(with_words(death.unusable, death.said))
         lost_op = chunk[death.index]
@@ -188,10 +205,10 @@ class Playing:
         finding = judge.lose(self._reader.lost(lost_op, death.told()))
         return None if finding is None else self._found(finding, death.console)
 
-    def _complained(self, judge: Judge) -> Play | None:
+    def _complained(self, judge: Judge, printed: int) -> Play | None:
         """Return the violation that a kernel reports of itself during a chunk, of whichever call."""
-        told = self._run.printed[self._heard : self._printed]
-        self._heard = self._printed
+        told = self._run.printed[self._heard : printed]
+        self._heard = printed
         error = next((line for line in complaints(told) if is_error(line)), "")
         if not error:
             return None

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from kmem_oracle.campaign.course import Budget
-from kmem_oracle.campaign.play import DRIVERS, Playing
+from kmem_oracle.campaign.play import DRIVERS, Answers, Playing
 from kmem_oracle.campaign.start import promised_by, worker_for
 from kmem_oracle.language.outcome import Outcome, Outcomes, alike
 from kmem_oracle.language.script import Op
 from kmem_oracle.targets.process import Worker
-from kmem_oracle.targets.records import RawNote, Record
-from kmem_oracle.targets.target import CouldNotRun, Death, Target
+from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.finding import Finding
 from kmem_spec.judge import Judge
 from kmem_spec.profile import Profile
@@ -129,10 +128,9 @@ class _Watched(Playing):
         self._side = side
         self._outcomes = Outcomes(profile)
 
-    def _read(
-        self, judge: Judge, chunk: list[Op], records: list[Record], notes: list[RawNote], death: Death | None
-    ) -> None:
+    def _read(self, judge: Judge, chunk: list[Op], answers: Answers) -> None:
         """Note a chunk's outcomes."""
+        records, notes, death, _ = answers
         side = self._side
         self._reader.begin(notes)
         for op, record in zip(chunk, records, strict=False):
