@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kmem_oracle.language.render import lines_of
 from kmem_oracle.language.script import Op, parse
-from kmem_oracle.shrink.lifecycles import FILLED, life_of, repeated_lives
+from kmem_oracle.shrink.lifecycles import FILLED, MOST_BYTES, life_of, repeated_lives
 
 K = "GFP_KERNEL"
 
@@ -67,3 +67,11 @@ def test_failing_memory_comes_between_what_works() -> None:
     first = next(repeated_lives(parse(text)))
     assert first[:2] == [Op("kzalloc", 1, (8, 3264)), Op("kfree", 0, (1,))]
     assert Op("fail_nth", 0, (3,)) in first
+
+
+def test_a_life_of_many_bytes_has_as_many_rounds_as_these_allow() -> None:
+    size = 40 << 20
+    longest = max(repeated_lives(parse(f"a = vmalloc({size}); vfree(a)")), key=len)
+    assert len(longest) == 2 * (MOST_BYTES // size)
+    assert MOST_BYTES // size >= FILLED
+    assert list(repeated_lives(parse(f"a = vmalloc({2 * size}); vfree(a)"))) == []

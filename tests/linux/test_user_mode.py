@@ -66,6 +66,19 @@ def test_a_script_is_played_on_the_kernel_and_the_model_side_by_side(built: str,
     assert (status, error) == (0, ""), out
 
 
+def test_kvrealloc_of_6_1_is_given_the_old_size_and_none_of_nothing(built: str, tmp_path: Path) -> None:
+    script = tmp_path / "kv.kmem"
+    grown = "".join(f"a = kvrealloc(a, {size}, GFP_KERNEL | __GFP_ZERO)\n" for size in (50, 9000, 90_000))
+    script.write_text(
+        f"a = kvmalloc(100, GFP_KERNEL | __GFP_ZERO)\n{grown}a = kvrealloc(a, 0, GFP_KERNEL)\nkvfree(a)\n"
+    )
+    status, out, error = run("run", str(script), "--on", f"linux:{built}")
+    assert (status, error) == (0, ""), out
+    assert "kvrealloc(a, 0, GFP_KERNEL)" in out
+    assert [line.split()[-1] for line in out.splitlines() if "kvrealloc(a, 0" in line] == ["skipped"]
+    assert "done" in next(line for line in out.splitlines() if "kvfree(a)" in line)
+
+
 def test_what_breaks_a_rule_in_a_kernel_comes_with_a_script(built: str, tmp_path: Path) -> None:
     """No profile of Linux promises kmalloc's memory at whole pages: under one that does, a kernel fails."""
     profile = tmp_path / "pages.toml"
