@@ -21,14 +21,16 @@ from kmem_oracle.campaign.campaign import campaign
 from kmem_oracle.campaign.course import Budget, Course, Share
 from kmem_oracle.campaign.jobs import in_jobs, merged
 from kmem_oracle.campaign.journal import CORPUS, PROGRESS, Journal
-from kmem_oracle.campaign.play import Play
+from kmem_oracle.campaign.play import Play, Playing
 from kmem_oracle.campaign.result import Found, Result, signature
 from kmem_oracle.generate.generator import Generator
 from kmem_oracle.language.script import parse
 from kmem_oracle.reports import progress, table, text
 from kmem_oracle.targets.process import Worker
+from kmem_oracle.targets.records import AHEAD, CHUNK
 from kmem_oracle.targets.target import CouldNotRun, Target
 from kmem_spec.finding import Finding
+from kmem_spec.judge import Judge
 from kmem_spec.profile import load
 
 MODEL = Target("model", "64", "model:64")
@@ -200,6 +202,21 @@ def test_how_far_it_goes_does_not_depend_on_when_phases_begin(
         assert result.calls == calls
         counts.append((result.counts, result.by_phase))
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("limit", [1, 1_000, 2_048, 5_000])
+def test_of_what_was_sent_ahead_no_more_is_judged_than_is_left(limit: int) -> None:
+    ops = parse("repeat 4000 { a = kmalloc(8, GFP_KERNEL); kfree(a) }")
+    with Worker(call_seconds=5, memory_limit=1 << 33) as worker:
+        playing = Playing(worker, MODEL, ops, float("inf"))
+        playing.go_ahead()
+        assert playing.sent == AHEAD * CHUNK > limit
+        playing.limit = limit
+        with playing:
+            judge = Judge(CONTRACT)
+            while (outcome := playing.step(judge)) is None:
+                continue
+    assert (outcome.calls, outcome.finding) == (limit, None)
 
 
 def test_shares_are_put_together_the_earliest_violation_first() -> None:
