@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.cover.short import K, kf, km
 
 from kmem_oracle.language.labels import LETTERS
 from kmem_oracle.language.render import lines_of
@@ -18,18 +19,8 @@ from kmem_oracle.language.rounds import (
     taken_by,
 )
 from kmem_oracle.language.script import ID_NULL, ID_ZERO_SIZE, Op, parse
-from kmem_spec.gfp import GFP_ATOMIC, GFP_KERNEL, NAMES, ZERO
+from kmem_spec.gfp import GFP_ATOMIC, NAMES, ZERO
 from kmem_spec.units import SIZE_MAX
-
-K = GFP_KERNEL
-
-
-def km(out: int, size: int = 64, gfp: int = K) -> Op:
-    return Op("kmalloc", out, (size, gfp))
-
-
-def kf(item: int) -> Op:
-    return Op("kfree", 0, (item,))
 
 
 def only_line(op: Op, version: str = "6.1") -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import pytest
+from tests.cover.short import K, kf, km
 
 from kmem_oracle.campaign.play import Play
 from kmem_oracle.language.render import lines_of
@@ -17,9 +18,8 @@ from kmem_oracle.shrink.templates import undo
 from kmem_spec.apis import APIS, argument
 from kmem_spec.expect import size_asked
 from kmem_spec.finding import Finding
-from kmem_spec.gfp import GFP_ATOMIC, GFP_KERNEL, ZERO
+from kmem_spec.gfp import GFP_ATOMIC, ZERO
 
-K = GFP_KERNEL
 SECONDS = 20.0
 ENDS = frozenset({"free", "free bulk", "destroy", "split"})
 CLAUSE = "MEM-KEEP"
@@ -104,14 +104,6 @@ def noise(seed: int, calls: int) -> list[Op]:
             )
         )
     return ops
-
-
-def km(out: int, size: int = 64, gfp: int = K) -> Op:
-    return Op("kmalloc", out, (size, gfp))
-
-
-def kf(item: int) -> Op:
-    return Op("kfree", 0, (item,))
 
 
 def reduced(sees: Callable[[Toy, Op], str], ops: Sequence[Op]) -> list[str]:
